@@ -31,8 +31,8 @@ constexpr size_t kWordBytes = 64;
 // Words assembled in one turn of the main loop.
 constexpr size_t kUnrolledWords = 4;
 
-// No more lanes than a word has bits. The number of lanes is a power of two, so it
-// divides kWordBytes.
+// No more lanes than a word has bits. The number of lanes is a power of two, so
+// it divides kWordBytes.
 using ByteTag = hn::CappedTag<uint8_t, kWordBytes>;
 
 // Lane i of `differs` is bit i of the result.
@@ -62,8 +62,8 @@ HWY_INLINE uint64_t WordOf(ByteTag tag, const uint8_t* before,
   return word;
 }
 
-// The same for the last `bytes` < kWordBytes; the bits beyond them are 0, because
-// LoadN fills both sides with zeros.
+// The same for the last `bytes` < kWordBytes; the bits beyond them are 0,
+// because LoadN fills both sides with zeros.
 HWY_INLINE uint64_t PartialWordOf(ByteTag tag, const uint8_t* before,
                                   const uint8_t* after, size_t bytes) {
   const size_t lanes = hn::Lanes(tag);
@@ -84,13 +84,17 @@ size_t GenerateMaskKernel(const uint8_t* HWY_RESTRICT before,
   size_t i = 0;
   for (; bytes - i >= kUnrolledWords * kWordBytes;
        i += kUnrolledWords * kWordBytes) {
+    // All loads before the first store: faster where mask and inputs lie at the
+    // same offset in their pages.
     uint64_t words[kUnrolledWords];
     for (size_t w = 0; w < kUnrolledWords; ++w) {
       words[w] =
           WordOf(tag, before + i + w * kWordBytes, after + i + w * kWordBytes);
-      differing += hwy::PopCount(words[w]);
     }
-    std::memcpy(mask + i / 8, words, sizeof(words));
+    for (size_t w = 0; w < kUnrolledWords; ++w) {
+      differing += hwy::PopCount(words[w]);
+      std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
+    }
   }
   for (; bytes - i >= kWordBytes; i += kWordBytes) {
     const uint64_t word = WordOf(tag, before + i, after + i);

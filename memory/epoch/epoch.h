@@ -14,9 +14,9 @@
 
 namespace mmsb {
 
-// Names one committed state: a count of the commits that led to it. Epoch 0, the
-// default, is the state before the first commit; the first commit makes epoch 1.
-// A strong type: it does not mix with sizes, ids or plain integers.
+// Names one committed state: a count of the commits that led to it. Epoch 0,
+// the default, is the state before the first commit; the first commit makes
+// epoch 1. A strong type: it does not mix with sizes, ids or plain integers.
 //
 // A value; owns nothing. Thread-safety: that of a uint64_t.
 // Failure: Next() of the last epoch (2^64 - 1) ends the process; an epoch never

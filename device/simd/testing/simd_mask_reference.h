@@ -8,9 +8,9 @@
 
 namespace mmsb {
 
-// What GenerateMask means, a byte at a time: the oracle of its tests and the scalar
-// row of its benchmark. The spans are as GenerateMask wants them; nothing is
-// checked.
+// What GenerateMask means, a byte at a time: the oracle of its tests and the
+// scalar row of its benchmark. The spans are as GenerateMask wants them;
+// nothing is checked.
 inline size_t GenerateMaskReference(std::span<const std::byte> before,
                                     std::span<const std::byte> after,
                                     std::span<uint8_t> mask) {
