@@ -1,0 +1,42 @@
+# ./bazelw toolbox COMMAND
+
+toolbox_command() {
+  local command=${1:-help}
+  [[ $# == 0 ]] || shift
+  case $command in
+    info) . "$tools/info.sh" && show_info "$@" ;;
+    build) . "$tools/build.sh" && need_toolbox ;;
+    shell) toolbox_shell "$@" ;;
+    add) . "$tools/add.sh" && add_to_toolbox "$@" ;;
+    clean) . "$tools/clean.sh" && clean_toolbox "$@" ;;
+    help | -h | --help) toolbox_help ;;
+    *)
+      say "there is no 'toolbox $command': see ./bazelw toolbox help"
+      exit "$kMisused"
+      ;;
+  esac
+}
+
+toolbox_shell() {
+  . "$tools/build.sh"
+  . "$tools/enter.sh"
+  need_toolbox
+  (($#)) || set -- bash
+  ! in_toolbox || exec "$@"
+  enter "$@"
+}
+
+toolbox_help() {
+  cat <<'END'
+./bazelw ARGUMENTS...                   Bazel; docs/toolbox.md says which one
+./bazelw toolbox info [--probe]         which Bazel is taken and why, paths, versions, sizes;
+                                        --probe asks the network anew
+./bazelw toolbox build                  build the toolbox now
+./bazelw toolbox shell [COMMAND...]     a shell, or a command, in the toolbox, in this folder
+./bazelw toolbox add msan|bench|aarch64 what only some need: MSan's libc++, the peers that
+                                        benchmarks compare with, a cross compiler and emulator
+./bazelw toolbox clean [--old]          remove the toolbox and its Bazel output; --old only
+                                        what other recipes left
+./bazelw toolbox help                   this text
+END
+}

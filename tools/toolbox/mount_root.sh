@@ -1,0 +1,70 @@
+# usage: mount_root.sh ROOT PROJECT CACHE COMMAND...
+# Inside a mount namespace of its own: makes ROOT the root, with the machine's folders at
+# their own paths, and runs COMMAND in the current folder. Every mount ends with it.
+set -euo pipefail
+trap 'printf "bazelw: cannot enter the toolbox %s: the line above says why; ./bazelw toolbox clean and a new run make it afresh\n" "$root" >&2; exit 36' ERR
+
+root=$1 project=$2 cache=$3
+shift 3
+here=$PWD
+PATH=$PATH:/usr/sbin:/sbin
+
+# The toolbox's own top-level folders; every other one is the machine's.
+is_own() {
+  case $1 in
+    bin | boot | etc | lib* | lost+found | opt | proc | sbin | sys | usr | var | dev) return 0 ;;
+  esac
+  return 1
+}
+
+share() {
+  mkdir -p -- "$root$1"
+  mount --rbind -- "$1" "$root$1"
+}
+
+# A path that a folder of the toolbox's own would hide.
+share_hidden() {
+  local top=${1#/}
+  ! is_own "${top%%/*}" || share "$1"
+}
+
+share_tops() {
+  local path name
+  for path in /*; do
+    name=${path#/}
+    if [[ $path == "$first" ]] || is_own "$name"; then
+      continue
+    elif [[ -L $path ]]; then
+      ln -sfn -- "$(readlink -- "$path")" "$root$path"
+    elif [[ -d $path ]]; then
+      share "$path"
+    fi
+  done
+}
+
+mount --bind -- "$root" "$root"
+# The folder that holds ROOT goes first, while there is nothing mounted in ROOT to copy.
+first=${root#/}
+first=/${first%%/*}
+is_own "${first#/}" || share "$first"
+share_tops
+for path in /proc /sys /dev; do share "$path"; done
+share_hidden /var/tmp
+share_hidden "$cache"
+share_hidden "$project"
+share_hidden "$here"
+
+cd -- "$root"
+mkdir -p .machine
+pivot_root . .machine
+cd -- "$here"
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+hash -r
+umount --lazy /.machine
+
+# What the machine's environment says about its own /usr is wrong in here.
+unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH JAVA_HOME LD_LIBRARY_PATH LD_PRELOAD \
+  LIBRARY_PATH PYTHONHOME PYTHONPATH "${!LC_@}"
+export PATH LANG=C.UTF-8
+trap - ERR
+exec "$@"

@@ -1,0 +1,39 @@
+# What runs inside a root that is being made or added to; needs $root.
+
+step() { echo "step $*" >&3; }
+note() { echo "note $*" >&3; }
+
+fail() {
+  echo "fail $*" >&3
+  exit 1
+}
+
+# The end of the log, which is where this script's own output goes.
+last_words() { reason_in "$(readlink /proc/self/fd/2)"; }
+
+in_root() { DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/apt chroot "$root" "$@"; }
+
+# The machine's way to the network: names, proxies and certificates.
+prepare_root() {
+  mount -t proc proc "$root/proc" 2>/dev/null || mount --rbind /proc "$root/proc"
+  mount --rbind /dev "$root/dev"
+  local file
+  for file in /etc/resolv.conf /etc/hosts; do
+    [[ ! -f $file ]] || cp -L "$file" "$root$file"
+  done
+  {
+    ! type -P apt-config >/dev/null || apt-config dump | grep -i '^Acquire::.*::proxy.* ".\+";$' || true
+    if [[ -f /etc/ssl/certs/ca-certificates.crt ]]; then
+      cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/apt/machine-certificates.crt"
+      echo 'Acquire::https::CAInfo "/etc/apt/machine-certificates.crt";'
+    fi
+    echo 'Acquire::http::Timeout "20"; Acquire::https::Timeout "20"; Acquire::Retries "3";'
+  } >"$root/etc/apt/apt.conf.d/90mmsb-network"
+}
+
+# apt update|install|clean ...
+apt() {
+  local options=(-y --no-install-recommends -o APT::Status-Fd=3)
+  in_root apt-get "${options[@]}" "$@" ||
+    fail "apt-get $1 failed ($(last_words)): run again, or set MMSB_DEBIAN_MIRROR to another mirror"
+}

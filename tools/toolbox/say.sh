@@ -1,0 +1,23 @@
+# Words to the person: everything goes to standard error, so that Bazel's own output
+# stays what standard output holds.
+
+readonly kFailed=36 # Bazel's code for trouble with the machine, not with the build
+readonly kMisused=2
+
+say() { printf 'bazelw: %s\n' "$*" >&2; }
+
+die() {
+  say "$*"
+  exit "$kFailed"
+}
+
+# The last line of a log that names an error, else its last line, cut to a line's length.
+reason_in() {
+  local line last='' error=''
+  while IFS= read -r line; do
+    [[ -z ${line// /} ]] || last=$line
+    [[ $line != E:* ]] || error=$line
+  done <"$1"
+  last=${error:-${last:-nothing was said}}
+  printf '%s' "${last:0:200}"
+}
