@@ -1,0 +1,524 @@
+#include "memory/page/page_allocator.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "allocator/allocator_stats.h"
+#include "allocator/memory_pool.h"
+#include "allocator/system_source.h"
+#include "gtest/gtest.h"
+#include "memory/epoch/epoch.h"
+#include "memory/page/page.h"
+#include "memory/page/page_info.h"
+#include "memory/page/page_location.h"
+#include "primitives/alignment.h"
+#include "primitives/bytes.h"
+#include "primitives/page_id.h"
+#include "primitives/poison.h"
+
+namespace mmsb {
+namespace {
+
+constexpr size_t kMost = std::numeric_limits<size_t>::max();
+
+PageId Number(uint64_t value) { return PageId::FromValue(value); }
+
+// Gives out addresses that nothing is mapped at, so any touch ends the test;
+// and checks that they come back as they went.
+class UntouchableSource {
+ public:
+  ~UntouchableSource() { EXPECT_TRUE(live_.empty()); }
+
+  void* Allocate(size_t bytes, size_t alignment) noexcept {
+    const uintptr_t mask = alignment - 1;
+    const uintptr_t address = (next_ + mask) & ~mask;
+    next_ = address + bytes;
+    live_[address] = {bytes, alignment};
+    return reinterpret_cast<void*>(address);
+  }
+  void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
+    const auto found = live_.find(reinterpret_cast<uintptr_t>(p));
+    ASSERT_NE(found, live_.end());
+    EXPECT_EQ(found->second, std::pair(bytes, alignment));
+    live_.erase(found);
+  }
+
+  size_t live() const { return live_.size(); }
+
+ private:
+  uintptr_t next_ = uintptr_t{1} << 62;
+  std::map<uintptr_t, std::pair<size_t, size_t>> live_;
+};
+
+// The heap, until it is told to have nothing more.
+class StingySource {
+ public:
+  void* Allocate(size_t bytes, size_t alignment) noexcept {
+    return empty ? nullptr : heap_.Allocate(bytes, alignment);
+  }
+  void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
+    heap_.Deallocate(p, bytes, alignment);
+  }
+
+  bool empty = false;
+
+ private:
+  SystemSource heap_;
+};
+
+// An error of that code and text, from a Status or a StatusOr.
+void ExpectError(const absl::Status& status, absl::StatusCode code,
+                 absl::string_view message) {
+  EXPECT_EQ(status.code(), code) << status;
+  EXPECT_EQ(status.message(), message);
+}
+
+TEST(PageAllocatorTest, AllocatesPages) {
+  PageAllocator pages;
+  const absl::StatusOr<Page*> page = pages.Allocate({.bytes = 4096});
+  ASSERT_TRUE(page.ok()) << page.status();
+  EXPECT_EQ((*page)->id(), Number(0));
+  EXPECT_EQ((*page)->size(), 4096u);
+  EXPECT_EQ((*page)->location(), PageLocation::Host());
+  EXPECT_EQ((*page)->epoch(), Epoch());
+  EXPECT_EQ((*page)->metadata(), "");
+  EXPECT_EQ((*page)->holds(), 0u);
+  EXPECT_TRUE(IsAligned((*page)->address(), Alignment::FromBytes(4 * kKiB)));
+  std::fill((*page)->contents().begin(), (*page)->contents().end(),
+            std::byte{0xFF});
+  EXPECT_EQ(pages.Find(Number(0)), *page);
+  EXPECT_EQ(std::as_const(pages).Find(Number(0)), *page);
+  EXPECT_EQ(pages.page_count(), 1u);
+}
+
+TEST(PageAllocatorTest, ContentsAreAlignedAsAsked) {
+  PageAllocator pages({.alignment = Alignment::FromBytes(2 * kMiB)});
+  for (const size_t bytes : {size_t{1}, size_t{100}, 2 * kMiB}) {
+    Page* const page = *pages.Allocate({.bytes = bytes});
+    EXPECT_TRUE(IsAligned(page->address(), Alignment::FromBytes(2 * kMiB)));
+    EXPECT_EQ(page->contents().size(), bytes);
+  }
+  EXPECT_EQ(pages.Stats().live(), 6 * kMiB);
+}
+
+TEST(PageAllocatorTest, IdsAreGivenOrChosenAndUnique) {
+  PageAllocator pages;
+  ASSERT_TRUE(pages.Allocate({.bytes = 1, .id = Number(1)}).ok());
+  ASSERT_TRUE(pages.Allocate({.bytes = 1, .id = Number(2)}).ok());
+  EXPECT_EQ((*pages.Allocate({.bytes = 1}))->id(), Number(0));
+  EXPECT_EQ((*pages.Allocate({.bytes = 1}))->id(), Number(3));
+  ExpectError(pages.Allocate({.bytes = 1, .id = Number(2)}).status(),
+              absl::StatusCode::kAlreadyExists, "page 2: the id is in use");
+  // A chosen id is not chosen again, but may be given again.
+  ASSERT_TRUE(pages.Free(Number(3)).ok());
+  EXPECT_EQ((*pages.Allocate({.bytes = 1}))->id(), Number(4));
+  EXPECT_TRUE(pages.Allocate({.bytes = 1, .id = Number(3)}).ok());
+}
+
+TEST(PageAllocatorTest, TheLargestIdDoesNotEndTheChoice) {
+  PageAllocator pages;
+  EXPECT_TRUE(pages.Allocate({.bytes = 1, .id = Number(kMost - 1)}).ok());
+  EXPECT_EQ((*pages.Allocate({.bytes = 1}))->id(), Number(0));
+}
+
+TEST(PageAllocatorTest, AFailedAllocationUsesUpNoId) {
+  StingySource source;
+  PageAllocator pages({}, source);
+  source.empty = true;
+  EXPECT_FALSE(pages.Allocate({.bytes = 1}).ok());
+  source.empty = false;
+  EXPECT_EQ((*pages.Allocate({.bytes = 1}))->id(), Number(0));
+}
+
+TEST(PageAllocatorTest, SizesThatAreNoneAreRefused) {
+  PageAllocator pages;
+  ExpectError(pages.Allocate({.bytes = 0}).status(),
+              absl::StatusCode::kInvalidArgument,
+              "page 0: a page cannot have 0 bytes");
+  ExpectError(pages.Allocate({.bytes = kMost, .id = Number(9)}).status(),
+              absl::StatusCode::kInvalidArgument,
+              "page 9: a page cannot have 18446744073709551615 bytes");
+  EXPECT_EQ(pages.Allocate({.bytes = kMost - 4 * kKiB}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(pages.page_count(), 0u);
+}
+
+TEST(PageAllocatorTest, HoldsKeepAPage) {
+  PageAllocator pages;
+  Page* const page = *pages.Allocate({.bytes = 1, .id = Number(7)});
+  EXPECT_EQ(*pages.Acquire(Number(7)), page);
+  EXPECT_EQ(*pages.Acquire(Number(7)), page);
+  EXPECT_EQ(page->holds(), 2u);
+  ExpectError(pages.Free(Number(7)), absl::StatusCode::kFailedPrecondition,
+              "page 7: freed, but still held 2 times");
+  EXPECT_TRUE(pages.Release(Number(7)).ok());
+  EXPECT_TRUE(pages.Release(Number(7)).ok());
+  ExpectError(pages.Release(Number(7)), absl::StatusCode::kFailedPrecondition,
+              "page 7: released, but not held");
+  EXPECT_TRUE(pages.Free(Number(7)).ok());
+  EXPECT_EQ(pages.Find(Number(7)), nullptr);
+}
+
+TEST(PageAllocatorTest, HoldsHaveALimit) {
+  PageAllocator pages;
+  Page* const page = *pages.Allocate({.bytes = 1, .id = Number(7)});
+  for (uint32_t i = 0; i < Page::kMaxHolds; ++i) {
+    ASSERT_TRUE(pages.Acquire(Number(7)).ok());
+  }
+  ExpectError(pages.Acquire(Number(7)).status(),
+              absl::StatusCode::kResourceExhausted,
+              "page 7: it is held 1048576 times, the most there can be");
+  EXPECT_EQ(page->holds(), Page::kMaxHolds);
+}
+
+TEST(PageAllocatorTest, WhatIsNotThereIsNotFound) {
+  PageAllocator pages;
+  ASSERT_TRUE(pages.Allocate({.bytes = 1}).ok());
+  ASSERT_TRUE(pages.Free(Number(0)).ok());
+  constexpr absl::string_view kNone = "page 0: there is no such page";
+  constexpr absl::StatusCode kNotFound = absl::StatusCode::kNotFound;
+  ExpectError(pages.Acquire(Number(0)).status(), kNotFound, kNone);
+  ExpectError(pages.Release(Number(0)), kNotFound, kNone);
+  ExpectError(pages.Free(Number(0)), kNotFound, kNone);
+  ExpectError(pages.SetMetadata(Number(0), "x"), kNotFound, kNone);
+  ExpectError(pages.Free(PageId()), kNotFound, "page: the id is invalid");
+  EXPECT_EQ(pages.Find(PageId()), nullptr);
+}
+
+TEST(PageAllocatorTest, MetadataIsAnyBytes) {
+  PageAllocator pages;
+  Page* const page = *pages.Allocate({.bytes = 1});
+  std::string every_byte;
+  for (int i = 0; i < 256; ++i) every_byte.push_back(static_cast<char>(i));
+  for (const std::string& text :
+       {std::string("short"), every_byte, std::string(1, '\0'),
+        std::string(100'000, 'x'), std::string()}) {
+    ASSERT_TRUE(pages.SetMetadata(page->id(), text).ok());
+    EXPECT_EQ(page->metadata(), text);
+    EXPECT_EQ(pages.PageInfos().at(0).metadata, text);
+  }
+}
+
+TEST(PageAllocatorTest, MetadataMayBeSetToAPartOfItself) {
+  PageAllocator pages;
+  Page* const page = *pages.Allocate({.bytes = 1});
+  ASSERT_TRUE(
+      pages.SetMetadata(page->id(), std::string(1000, 'a') + "tail").ok());
+  ASSERT_TRUE(pages.SetMetadata(page->id(), page->metadata().substr(990)).ok());
+  EXPECT_EQ(page->metadata(), "aaaaaaaaaatail");
+}
+
+TEST(PageAllocatorTest, TheQuotaCountsWholeFrames) {
+  PageAllocator pages({.quota_bytes = 10'000});
+  EXPECT_TRUE(pages.Allocate({.bytes = 1}).ok());
+  EXPECT_TRUE(pages.Allocate({.bytes = 4096}).ok());
+  ExpectError(pages.Allocate({.bytes = 1}).status(),
+              absl::StatusCode::kResourceExhausted,
+              "page 2: 4096 bytes on top of 8192 exceed the quota of 10000 "
+              "bytes");
+  EXPECT_EQ(pages.Stats().failures(), 1u);
+  ASSERT_TRUE(pages.Free(Number(0)).ok());
+  EXPECT_TRUE(pages.Allocate({.bytes = 1}).ok());
+}
+
+TEST(PageAllocatorTest, AnExhaustedSourceIsNamedAndNothingChanges) {
+  StingySource source;
+  PageAllocator pages({}, source);
+  ASSERT_TRUE(pages.Allocate({.bytes = 1}).ok());
+  source.empty = true;
+  ExpectError(pages.Allocate({.bytes = 5000, .id = Number(8)}).status(),
+              absl::StatusCode::kResourceExhausted,
+              "page 8: no memory for 8192 bytes, host");
+  EXPECT_EQ(pages.Find(Number(8)), nullptr);
+  EXPECT_EQ(pages.page_count(), 1u);
+  EXPECT_EQ(pages.Stats().live(), 4096u);
+  EXPECT_TRUE(pages.Stats().IdentityHolds());
+}
+
+TEST(PageAllocatorTest, FramesComeFromAnyRawAllocator) {
+  MemoryPool<> pool({.block_size = 4096, .alignment = 4096, .max_blocks = 2});
+  PageAllocator pages({}, pool);
+  ASSERT_TRUE(pages.Allocate({.bytes = 4096}).ok());
+  ASSERT_TRUE(pages.Allocate({.bytes = 17}).ok());
+  EXPECT_TRUE(pool.Owns(pages.Find(Number(0))->address()));
+  EXPECT_TRUE(pool.Owns(pages.Find(Number(1))->address()));
+  EXPECT_EQ(pages.Allocate({.bytes = 1}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(pages.Free(Number(0)).ok());
+  EXPECT_EQ(pages.Allocate({.bytes = 4097}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(pages.Allocate({.bytes = 1}).ok());
+  EXPECT_EQ(pool.Stats().live(), 2 * 4096u);
+}
+
+TEST(PageAllocatorTest, EachLocationHasFramesOfItsOwn) {
+  UntouchableSource device;
+  SystemSource unified;
+  {
+    PageAllocator pages;
+    const PageLocation there = PageLocation::Device(3);
+    ExpectError(pages.Allocate({.bytes = 1, .location = there}).status(),
+                absl::StatusCode::kFailedPrecondition,
+                "page 0: no frames were added for device 3");
+    ASSERT_TRUE(pages.AddFrames(there, device).ok());
+    ASSERT_TRUE(pages.AddFrames(PageLocation::Unified(), unified).ok());
+    ExpectError(pages.AddFrames(there, device),
+                absl::StatusCode::kAlreadyExists,
+                "device 3: the location has frames already");
+    ExpectError(pages.AddFrames(PageLocation::Host(), unified),
+                absl::StatusCode::kAlreadyExists,
+                "host: the location has frames already");
+
+    Page* const page = *pages.Allocate({.bytes = 5000, .location = there});
+    EXPECT_EQ(device.live(), 1u);
+    EXPECT_EQ(page->location(), there);
+    EXPECT_EQ(page->size(), 5000u);
+    EXPECT_NE(page->address(), nullptr);
+    EXPECT_TRUE(page->contents().empty());
+    EXPECT_TRUE(std::as_const(*page).contents().empty());
+
+    Page* const shared =
+        *pages.Allocate({.bytes = 10, .location = PageLocation::Unified()});
+    shared->contents()[9] = std::byte{1};
+
+    ASSERT_TRUE(pages.Free(page->id()).ok());
+    EXPECT_EQ(device.live(), 0u);
+    ASSERT_TRUE(pages.Allocate({.bytes = 1, .location = there}).ok());
+  }
+  EXPECT_EQ(device.live(), 0u);
+}
+
+TEST(PageAllocatorTest, TheDestructorGivesEverythingBack) {
+  UntouchableSource source;
+  {
+    PageAllocator pages;
+    ASSERT_TRUE(pages.AddFrames(PageLocation::Device(0), source).ok());
+    for (int i = 0; i < 100; ++i) {
+      Page* const page =
+          *pages.Allocate({.bytes = 1, .location = PageLocation::Device(0)});
+      ASSERT_TRUE(pages.SetMetadata(page->id(), std::string(100, 'm')).ok());
+    }
+    ASSERT_TRUE(pages.Acquire(Number(50)).ok());
+  }
+  EXPECT_EQ(source.live(), 0u);
+}
+
+TEST(PageAllocatorTest, CountsWhatItHolds) {
+  PageAllocator pages;
+  const AllocatorStats before = pages.Stats();
+  EXPECT_TRUE(before.IdentityHolds());
+  EXPECT_EQ(before.live(), 0u);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(pages.Allocate({.bytes = 4097}).ok());
+  }
+  const size_t plain = pages.Stats().metadata();
+  ASSERT_TRUE(pages.SetMetadata(Number(3), std::string(5000, 'x')).ok());
+  EXPECT_GE(pages.Stats().metadata(), plain + 5000);
+  ASSERT_TRUE(pages.SetMetadata(Number(3), "").ok());
+  EXPECT_EQ(pages.Stats().metadata(), plain);
+  ASSERT_TRUE(pages.SetMetadata(Number(4), std::string(5000, 'x')).ok());
+  for (uint64_t i = 0; i < 1000; i += 2) {
+    ASSERT_TRUE(pages.Free(Number(i)).ok());
+  }
+  const AllocatorStats stats = pages.Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(stats.live(), 500 * 8192u);
+  EXPECT_EQ(stats.peak(), 1000 * 8192u);
+  EXPECT_EQ(stats.allocations(), 1000u);
+  EXPECT_EQ(stats.deallocations(), 500u);
+  EXPECT_LT(stats.metadata(), plain + 5000);
+}
+
+TEST(PageAllocatorTest, FreedPagesAndFrameTailsArePoisoned) {
+  if (!kPoisonReported) GTEST_SKIP() << "no tool to report an access";
+  MemoryPool<> pool({.block_size = 4096, .alignment = 4096});
+  PageAllocator pages({}, pool);
+  Page* const page = *pages.Allocate({.bytes = 104});
+  auto* const bytes = static_cast<const std::byte*>(page->address());
+  EXPECT_FALSE(IsPoisoned(bytes));
+  EXPECT_FALSE(IsPoisoned(bytes + 103));
+  EXPECT_TRUE(IsPoisoned(bytes + 104));
+  EXPECT_TRUE(IsPoisoned(bytes + 4095));
+  ASSERT_TRUE(pages.Free(page->id()).ok());
+  EXPECT_TRUE(IsPoisoned(bytes));
+  EXPECT_TRUE(IsPoisoned(page));
+  // The frame is whole again in its next life.
+  Page* const next = *pages.Allocate({.bytes = 4096});
+  ASSERT_EQ(next->address(), bytes);
+  EXPECT_FALSE(IsPoisoned(bytes + 104));
+  EXPECT_FALSE(IsPoisoned(bytes + 4095));
+}
+
+// Random programs against a plain map of what each page should be.
+class PageModelTest : public testing::TestWithParam<uint64_t> {
+ protected:
+  struct ModelPage {
+    PageInfo info;
+    Page* page;
+    std::byte fill;
+  };
+
+  size_t FrameBytes(size_t bytes) const {
+    return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  // A page of the model, or an id that is in none.
+  PageId AnyId() {
+    if (model_.empty() || random_() % 8 == 0) return Number(random_() % 300);
+    auto it = model_.lower_bound(Number(random_() % 300));
+    return it == model_.end() ? model_.begin()->first : it->first;
+  }
+
+  void Allocate() {
+    const PageLocation location =
+        random_() % 4 == 0 ? PageLocation::Device(1) : PageLocation::Host();
+    const PageId given =
+        random_() % 2 == 0 ? PageId() : Number(random_() % 300);
+    const size_t bytes = random_() % 3000;
+    const absl::StatusOr<Page*> page =
+        pages_.Allocate({.bytes = bytes, .id = given, .location = location});
+    absl::StatusCode expected = absl::StatusCode::kOk;
+    if (bytes == 0) {
+      expected = absl::StatusCode::kInvalidArgument;
+    } else if (given.valid() && model_.contains(given)) {
+      expected = absl::StatusCode::kAlreadyExists;
+    } else if (live_bytes_ + FrameBytes(bytes) > kQuota) {
+      expected = absl::StatusCode::kResourceExhausted;
+    }
+    ASSERT_EQ(page.status().code(), expected) << page.status();
+    if (!page.ok()) return;
+    const PageId id = (*page)->id();
+    if (given.valid()) {
+      ASSERT_EQ(id, given);
+    } else {
+      ASSERT_FALSE(model_.contains(id));
+      ASSERT_TRUE(chosen_.empty() || chosen_.back() < id);
+      chosen_.push_back(id);
+    }
+    const auto fill = static_cast<std::byte>(random_());
+    model_[id] = {
+        {.id = id, .bytes = bytes, .location = location}, *page, fill};
+    live_bytes_ += FrameBytes(bytes);
+    std::fill((*page)->contents().begin(), (*page)->contents().end(), fill);
+  }
+
+  void Acquire(PageId id) {
+    const absl::StatusOr<Page*> page = pages_.Acquire(id);
+    const auto found = model_.find(id);
+    ASSERT_EQ(page.ok(), found != model_.end());
+    if (!page.ok()) return;
+    ASSERT_EQ(*page, found->second.page);
+    ++found->second.info.holds;
+  }
+
+  void Release(PageId id) {
+    const auto found = model_.find(id);
+    const bool held = found != model_.end() && found->second.info.holds != 0;
+    ASSERT_EQ(pages_.Release(id).ok(), held);
+    if (held) --found->second.info.holds;
+  }
+
+  void Free(PageId id) {
+    const auto found = model_.find(id);
+    const bool can = found != model_.end() && found->second.info.holds == 0;
+    if (can) ExpectContents(found->second);
+    ASSERT_EQ(pages_.Free(id).ok(), can);
+    if (!can) return;
+    live_bytes_ -= FrameBytes(found->second.info.bytes);
+    model_.erase(found);
+  }
+
+  void SetMetadata(PageId id) {
+    const std::string text(random_() % 50, static_cast<char>(random_()));
+    const auto found = model_.find(id);
+    ASSERT_EQ(pages_.SetMetadata(id, text).ok(), found != model_.end());
+    if (found != model_.end()) found->second.info.metadata = text;
+  }
+
+  void Advance(PageId id) {
+    const auto found = model_.find(id);
+    if (found == model_.end()) return;
+    const Epoch epoch = Epoch::FromValue(random_() % 1000);
+    const bool forward = epoch >= found->second.info.epoch;
+    ASSERT_EQ(found->second.page->AdvanceTo(epoch).ok(), forward);
+    if (forward) found->second.info.epoch = epoch;
+  }
+
+  static void ExpectContents(const ModelPage& expected) {
+    for (const std::byte byte : std::as_const(*expected.page).contents()) {
+      ASSERT_EQ(byte, expected.fill) << expected.info.id.value();
+    }
+  }
+
+  void Compare() {
+    std::vector<PageInfo> expected;
+    for (const auto& [id, page] : model_) {
+      expected.push_back(page.info);
+      ASSERT_EQ(pages_.Find(id), page.page);
+      ExpectContents(page);
+    }
+    ASSERT_EQ(pages_.PageInfos(), expected);
+    ASSERT_EQ(pages_.page_count(), expected.size());
+    const AllocatorStats stats = pages_.Stats();
+    ASSERT_TRUE(stats.IdentityHolds());
+    ASSERT_EQ(stats.live(), live_bytes_);
+    ASSERT_EQ(stats.allocations() - stats.deallocations(), expected.size());
+  }
+
+  static constexpr size_t kQuota = 100'000;
+  static constexpr size_t kAlignment = 256;
+
+  std::mt19937_64 random_{GetParam()};
+  UntouchableSource device_;
+  PageAllocator pages_{
+      {.quota_bytes = kQuota, .alignment = Alignment::FromBytes(kAlignment)}};
+  std::map<PageId, ModelPage> model_;
+  std::vector<PageId> chosen_;
+  size_t live_bytes_ = 0;
+};
+
+TEST_P(PageModelTest, AgreesWithTheModel) {
+  ASSERT_TRUE(pages_.AddFrames(PageLocation::Device(1), device_).ok());
+  for (int step = 0; step < 5000; ++step) {
+    switch (random_() % 8) {
+      case 0:
+      case 1:
+      case 2:
+        Allocate();
+        break;
+      case 3:
+        Acquire(AnyId());
+        break;
+      case 4:
+        Release(AnyId());
+        break;
+      case 5:
+        Free(AnyId());
+        break;
+      case 6:
+        SetMetadata(AnyId());
+        break;
+      case 7:
+        Advance(AnyId());
+        break;
+    }
+    if (step % 100 == 0) Compare();
+    if (HasFatalFailure()) FAIL() << "step " << step;
+  }
+  Compare();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PageModelTest, testing::Range<uint64_t>(1, 9));
+
+}  // namespace
+}  // namespace mmsb
