@@ -1,0 +1,93 @@
+#ifndef MMSB_MEMORY_LOG_FILE_SYSTEM_H_
+#define MMSB_MEMORY_LOG_FILE_SYSTEM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace mmsb {
+
+enum class FileKind { kRegular, kDirectory, kOther };
+
+// What is known of a file. Two equal FileInfos of one path, some time apart,
+// say that nobody wrote to it in between, as far as the file system's clock can
+// tell.
+struct FileInfo {
+  FileKind kind;
+  uint64_t bytes;
+  int64_t modified_ns;  // since the Unix epoch
+  int64_t changed_ns;   // of contents or attributes, since the Unix epoch
+  uint64_t identity;    // another file under the same name has another one
+
+  friend bool operator==(const FileInfo&, const FileInfo&) = default;
+};
+
+// An open file, closed by its destructor. Offsets and sizes are in bytes. Every
+// failure is a status that names the file and what the system said of it. Calls
+// on one File must not overlap, except ReadAt with ReadAt.
+class File {
+ public:
+  virtual ~File() = default;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  // Fills `out` from `offset`; returns how many bytes were there, fewer than
+  // out.size() only at the end of the file.
+  virtual absl::StatusOr<size_t> ReadAt(uint64_t offset,
+                                        std::span<std::byte> out) = 0;
+
+  // Writes all of `data`. After a failure any part of it may have been written.
+  virtual absl::Status WriteAt(uint64_t offset,
+                               std::span<const std::byte> data) = 0;
+
+  // Returns once what was written, and what is needed to read it back, is on
+  // stable storage. After a failure nothing is known of the writes since the
+  // last success, and calling again would not tell.
+  virtual absl::Status Sync() = 0;
+
+  virtual absl::Status Truncate(uint64_t bytes) = 0;
+  virtual absl::StatusOr<FileInfo> Info() = 0;
+
+  // Advisory, exclusive, held until the File is destroyed, also against other
+  // Files of this process. Lock waits; TryLock returns false instead.
+  virtual absl::Status Lock() = 0;
+  virtual absl::StatusOr<bool> TryLock() = 0;
+
+ protected:
+  File() = default;
+};
+
+// The operations on files that the layers above the operating system use, so
+// that faults can be injected. Thread-safe.
+class FileSystem {
+ public:
+  enum class Access { kRead, kReadWrite, kCreate };  // kCreate: made if absent
+  enum class IfExists { kReplace, kFail };
+
+  virtual ~FileSystem() = default;
+
+  virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
+                                                     Access access) = 0;
+  // AlreadyExists when anything of that name is there.
+  virtual absl::Status CreateDirectory(const std::string& path) = 0;
+  // Makes creations, renames and removals in the directory durable.
+  virtual absl::Status SyncDirectory(const std::string& path) = 0;
+  // Atomic, also against a crash. With kFail, AlreadyExists when `to` is there.
+  virtual absl::Status Rename(const std::string& from, const std::string& to,
+                              IfExists if_exists) = 0;
+  virtual absl::Status Remove(const std::string& path) = 0;
+  virtual absl::StatusOr<FileInfo> Info(const std::string& path) = 0;
+  // The names in a directory, without "." and "..", sorted.
+  virtual absl::StatusOr<std::vector<std::string>> List(
+      const std::string& path) = 0;
+};
+
+}  // namespace mmsb
+
+#endif  // MMSB_MEMORY_LOG_FILE_SYSTEM_H_

@@ -1,0 +1,108 @@
+#include "memory/log/log_record.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "memory/epoch/epoch.h"
+#include "memory/log/crc32c.h"
+#include "memory/log/little_endian.h"
+
+namespace mmsb {
+namespace {
+
+// A structure's checksum covers all before it and the store's id, so that bytes
+// of another store are never taken for this one's.
+template <size_t kBytes>
+uint32_t SaltedChecksum(std::span<const std::byte, kBytes> bytes,
+                        uint64_t store_id) {
+  std::array<std::byte, kBytes - sizeof(uint32_t) + sizeof(uint64_t)> salted;
+  std::ranges::copy(bytes.first(kBytes - sizeof(uint32_t)), salted.begin());
+  StoreLittleEndian<uint64_t>(store_id, salted, kBytes - sizeof(uint32_t));
+  return Crc32c(salted);
+}
+
+template <size_t kBytes>
+void Seal(std::array<std::byte, kBytes>& bytes, uint64_t store_id) {
+  StoreLittleEndian<uint32_t>(
+      SaltedChecksum<kBytes>(std::span<const std::byte, kBytes>(bytes),
+                             store_id),
+      bytes, kBytes - sizeof(uint32_t));
+}
+
+template <size_t kBytes>
+bool IsSealed(std::span<const std::byte, kBytes> bytes, uint64_t store_id) {
+  return LoadLittleEndian<uint32_t>(bytes, kBytes - sizeof(uint32_t)) ==
+         SaltedChecksum<kBytes>(bytes, store_id);
+}
+
+}  // namespace
+
+std::array<std::byte, RecordHead::kBytes> RecordHead::Encode(
+    uint64_t store_id) const {
+  std::array<std::byte, kBytes> bytes{};
+  std::ranges::copy(std::as_bytes(std::span(kMagic)), bytes.begin());
+  StoreLittleEndian<uint32_t>(static_cast<uint32_t>(kind), bytes, 4);
+  StoreLittleEndian<uint64_t>(epoch.value(), bytes, 8);
+  StoreLittleEndian<uint64_t>(position, bytes, 16);
+  StoreLittleEndian<uint32_t>(sequence, bytes, 24);
+  StoreLittleEndian<uint32_t>(meta_bytes, bytes, 28);
+  StoreLittleEndian<uint32_t>(meta_checksum, bytes, 32);
+  StoreLittleEndian<uint32_t>(data_bytes, bytes, 36);
+  StoreLittleEndian<uint32_t>(data_checksum, bytes, 40);
+  Seal(bytes, store_id);
+  return bytes;
+}
+
+std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
+                                             uint64_t position,
+                                             uint64_t store_id) {
+  if (bytes.size() < kBytes ||
+      !IsSealed<kBytes>(bytes.first<kBytes>(), store_id) ||
+      !std::ranges::equal(bytes.first(kMagic.size()),
+                          std::as_bytes(std::span(kMagic)))) {
+    return std::nullopt;
+  }
+  const uint32_t kind = LoadLittleEndian<uint32_t>(bytes, 4);
+  RecordHead head;
+  head.kind = static_cast<RecordKind>(kind);
+  head.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(bytes, 8));
+  head.position = LoadLittleEndian<uint64_t>(bytes, 16);
+  head.sequence = LoadLittleEndian<uint32_t>(bytes, 24);
+  head.meta_bytes = LoadLittleEndian<uint32_t>(bytes, 28);
+  head.meta_checksum = LoadLittleEndian<uint32_t>(bytes, 32);
+  head.data_bytes = LoadLittleEndian<uint32_t>(bytes, 36);
+  head.data_checksum = LoadLittleEndian<uint32_t>(bytes, 40);
+  if ((head.kind != RecordKind::kData && head.kind != RecordKind::kCommit) ||
+      head.position != position || head.meta_bytes > kMaxMetaBytes ||
+      head.data_bytes > kMaxDataBytes) {
+    return std::nullopt;
+  }
+  return head;
+}
+
+std::array<std::byte, LogTip::kBytes> LogTip::Encode(uint64_t store_id) const {
+  std::array<std::byte, kBytes> bytes{};
+  StoreLittleEndian<uint64_t>(epoch.value(), bytes, 0);
+  StoreLittleEndian<uint64_t>(end, bytes, 8);
+  Seal(bytes, store_id);
+  return bytes;
+}
+
+std::optional<LogTip> LogTip::Decode(std::span<const std::byte> bytes,
+                                     uint64_t store_id) {
+  if (bytes.size() < kBytes) return std::nullopt;
+  const auto slot = bytes.first<kBytes>();
+  if (std::ranges::all_of(slot,
+                          [](std::byte b) { return b == std::byte{0}; })) {
+    return LogTip{};
+  }
+  if (!IsSealed<kBytes>(slot, store_id)) return std::nullopt;
+  return LogTip{.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(slot, 0)),
+                .end = LoadLittleEndian<uint64_t>(slot, 8)};
+}
+
+}  // namespace mmsb

@@ -1,0 +1,68 @@
+#ifndef MMSB_MEMORY_LOG_LOG_RECORD_H_
+#define MMSB_MEMORY_LOG_LOG_RECORD_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "memory/epoch/epoch.h"
+
+namespace mmsb {
+
+// The framing of a TransactionLog: pure functions between its structures and
+// their bytes. docs/format.md has the layouts. Values; thread-compatible.
+
+enum class RecordKind : uint32_t { kData = 1, kCommit = 2 };
+
+// What stands before the meta and the data of a record.
+struct RecordHead {
+  static constexpr size_t kBytes = 48;
+  static constexpr std::array<char, 4> kMagic = {'M', 'R', 'E', 'C'};
+  // The limits of one record, in bytes. They bound what a reader allocates.
+  static constexpr uint32_t kMaxMetaBytes = 16 << 20;
+  static constexpr uint32_t kMaxDataBytes = 64 << 20;
+
+  RecordKind kind = RecordKind::kData;
+  Epoch epoch;
+  uint64_t position = 0;  // where in the log the head stands, in bytes
+  uint32_t sequence = 0;  // within the transaction, from 0
+  uint32_t meta_bytes = 0;
+  uint32_t meta_checksum = 0;
+  uint32_t data_bytes = 0;
+  uint32_t data_checksum = 0;
+
+  uint64_t data_position() const { return position + kBytes + meta_bytes; }
+  uint64_t end() const { return data_position() + data_bytes; }
+
+  std::array<std::byte, kBytes> Encode(uint64_t store_id) const;
+
+  // The head in the first kBytes of `bytes`, if one was written at `position`
+  // of this store's log and its sizes are within the limits.
+  static std::optional<RecordHead> Decode(std::span<const std::byte> bytes,
+                                          uint64_t position, uint64_t store_id);
+};
+
+// Up to where the log was acknowledged: one slot of the tip file.
+struct LogTip {
+  static constexpr size_t kBytes = 32;
+
+  Epoch epoch;
+  uint64_t end = 0;  // of the epoch's transaction in the log, in bytes
+
+  // Where in the tip file this tip's slot is: they are written in turn, so that
+  // a torn write leaves the one before.
+  uint64_t slot_position() const { return (epoch.value() % 2) * kBytes; }
+
+  std::array<std::byte, kBytes> Encode(uint64_t store_id) const;
+
+  // The tip in the first kBytes of `bytes`; one of epoch 0 when all are zero,
+  // which is a slot that was never written; none when they are damaged.
+  static std::optional<LogTip> Decode(std::span<const std::byte> bytes,
+                                      uint64_t store_id);
+};
+
+}  // namespace mmsb
+
+#endif  // MMSB_MEMORY_LOG_LOG_RECORD_H_

@@ -1,0 +1,43 @@
+#ifndef MMSB_MEMORY_LOG_STORE_HEADER_H_
+#define MMSB_MEMORY_LOG_STORE_HEADER_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace mmsb {
+
+// The 64 bytes that a store's own file and its log begin with: that it is one,
+// in which version of the format, and which. The magic number, the version and
+// the checksum keep their places in every later version. docs/format.md has the
+// layout.
+//
+// A value. Thread-compatible.
+struct StoreHeader {
+  static constexpr size_t kBytes = 64;
+  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kMinPageBytes = 512;
+  static constexpr uint32_t kMaxPageBytes = 64 * 1024;
+
+  uint32_t page_bytes = 4096;  // a power of two within the limits above
+  uint64_t store_id = 0;       // random; salts the checksum of every record
+  int64_t created_ns = 0;      // since the Unix epoch
+
+  std::array<std::byte, kBytes> Encode() const;
+
+  // InvalidArgument when `bytes` is not of a store at all, Unimplemented when
+  // it is of another version, DataLoss when it is damaged. The message begins
+  // with `name`.
+  static absl::StatusOr<StoreHeader> Decode(std::span<const std::byte> bytes,
+                                            std::string_view name);
+
+  friend bool operator==(const StoreHeader&, const StoreHeader&) = default;
+};
+
+}  // namespace mmsb
+
+#endif  // MMSB_MEMORY_LOG_STORE_HEADER_H_

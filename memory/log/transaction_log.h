@@ -1,0 +1,163 @@
+#ifndef MMSB_MEMORY_LOG_TRANSACTION_LOG_H_
+#define MMSB_MEMORY_LOG_TRANSACTION_LOG_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "memory/epoch/epoch.h"
+#include "memory/log/file_system.h"
+#include "memory/log/log_record.h"
+#include "memory/log/store_header.h"
+
+namespace mmsb {
+
+// A log of transactions, append-only, in two files of a store's directory:
+//
+//   log   a header, then records; each is a fixed head, `meta` and `data`, all
+//         under CRC32C, and says where in the file it stands
+//   tip   two slots, written in turn: up to where the log was acknowledged
+//
+// A transaction is any number of data records and then a commit record, all
+// with the transaction's epoch; epochs are numbered from 1 without a gap. It is
+// acknowledged when Commit has returned, the log being synced by then. Bytes
+// after the last whole transaction are a torn tail if nothing there was ever
+// acknowledged (a crash in the middle of a commit), and damage otherwise. The
+// tip tells the two apart; it is written after the sync and not synced itself,
+// so after a power failure it may be behind, never ahead.
+//
+//   call \ state | replayed         | appending        | failed
+//   -------------+------------------+------------------+---------------------
+//   Replay       | replayed         | refused          | failed
+//   Append       | appending        | appending        | refused
+//   Commit       | replayed (sync)  | replayed (sync)  | refused
+//   Abort        | replayed         | replayed         | failed
+//   any failure  | failed           | failed           |
+//
+// A log starts in the state failed, and Replay to its end brings it to
+// replayed. After a failed write or sync nothing is known of what the disk
+// holds, so the log refuses to go on until it is opened and replayed again.
+//
+// Owns its files. Thread-compatible; readers in other processes may replay
+// while one writer appends (the writer holds the store's lock, see PageStore).
+// Errors are statuses that name the file and the position.
+// Append is linear in the record; Replay is linear in the number of records and
+// the bytes of their meta, or of everything where `check_data` is asked for.
+class TransactionLog {
+ public:
+  struct Record {
+    Epoch epoch;
+    uint32_t sequence;                // within its transaction, from 0
+    std::span<const std::byte> meta;  // valid during the visit
+    uint64_t position;                // of the record in the log, in bytes
+    uint64_t data_position;
+    uint64_t data_bytes;
+    bool data_damaged;  // only known where `check_data` was asked for
+  };
+
+  // Sees the records of whole transactions, in their order.
+  class Visitor {
+   public:
+    virtual ~Visitor() = default;
+    // A status that is not OK ends the replay, which returns it.
+    virtual absl::Status OnData(const Record& record) = 0;
+    virtual absl::Status OnCommit(const Record& record) = 0;
+    // The transaction was acknowledged, and its commit record is damaged. What
+    // is left of its data records has been seen.
+    virtual absl::Status OnLostCommit(Epoch epoch) = 0;
+  };
+
+  struct ReplayOptions {
+    // Stops after this epoch's transaction.
+    std::optional<Epoch> last = std::nullopt;
+    // Reads all data and compares it with its checksum.
+    bool check_data = false;
+  };
+
+  // A stretch of the log that is not as it was written.
+  struct Damage {
+    uint64_t begin;  // positions in the log, in bytes
+    uint64_t end;
+    Epoch epoch;  // the first transaction that it touches
+  };
+
+  struct ReplayReport {
+    Epoch newest;      // the last transaction known to have been committed
+    uint64_t end = 0;  // of the last whole transaction, in bytes
+    uint64_t torn_bytes = 0;      // of an unfinished transaction, after `end`
+    std::vector<Damage> damage;   // in order of position
+    bool header_damaged = false;  // of the log file; harmless
+    bool tip_damaged = false;     // one slot, or both; harmless alone
+  };
+
+  // Opens the log of the store in `directory`, whose header is `header`. A log
+  // file that does not exist is a log of no transactions.
+  static absl::StatusOr<std::unique_ptr<TransactionLog>> Open(
+      FileSystem& file_system, std::string directory, const StoreHeader& header,
+      FileSystem::Access access);
+
+  // Reads the transactions from the first on. Damage is in the report and not
+  // an error.
+  absl::StatusOr<ReplayReport> Replay(const ReplayOptions& options,
+                                      Visitor& visitor);
+
+  // Adds a data record to the current transaction; returns its data's position.
+  absl::StatusOr<uint64_t> Append(std::span<const std::byte> meta,
+                                  std::span<const std::byte> data);
+
+  // Ends the current transaction: adds the commit record, syncs, moves the tip.
+  absl::StatusOr<Epoch> Commit(std::span<const std::byte> meta);
+
+  // Cuts off what Append added since the last Commit.
+  absl::Status Abort();
+
+  // Fills `out` from a position that Replay or Append gave.
+  // DataLoss when the log ends before.
+  absl::Status ReadData(uint64_t position, std::span<std::byte> out);
+
+  // How long the log is, in bytes, as Replay found it and with what was
+  // appended since; a torn tail does not count.
+  uint64_t bytes() const { return end_; }
+
+ private:
+  enum class State { kReplayed, kAppending, kFailed };
+  class Reader;
+
+  TransactionLog(FileSystem& file_system, std::string directory,
+                 const StoreHeader& header, FileSystem::Access access);
+
+  std::string LogPath() const;
+  std::string TipPath() const;
+  absl::Status OpenIfPresent(const std::string& path,
+                             std::unique_ptr<File>& file);
+  absl::Status BeginAppending();
+  absl::Status Write(uint64_t position, std::span<const std::byte> bytes);
+  absl::StatusOr<uint64_t> AppendRecord(RecordKind kind,
+                                        std::span<const std::byte> meta,
+                                        std::span<const std::byte> data);
+
+  FileSystem& file_system_;
+  const std::string directory_;
+  const StoreHeader header_;
+  const FileSystem::Access access_;
+  std::unique_ptr<File> log_;  // null while there is no such file
+  std::unique_ptr<File> tip_;
+  State state_ = State::kFailed;
+  Epoch newest_;
+  uint64_t committed_end_ = 0;  // of the last whole transaction, in bytes
+  uint64_t end_ = 0;            // of what was appended since, in bytes
+  // False until the first commit: an earlier process may have made the files
+  // and ended before it synced their directory.
+  bool directory_synced_ = false;
+  uint32_t sequence_ = 0;
+};
+
+}  // namespace mmsb
+
+#endif  // MMSB_MEMORY_LOG_TRANSACTION_LOG_H_

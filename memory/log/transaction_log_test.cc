@@ -1,0 +1,374 @@
+#include "memory/log/transaction_log.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "memory/epoch/epoch.h"
+#include "memory/log/file_system.h"
+#include "memory/log/log_record.h"
+#include "memory/log/posix_file_system.h"
+#include "memory/log/store_header.h"
+
+namespace mmsb {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+Bytes FromText(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return Bytes(bytes.begin(), bytes.end());
+}
+
+std::string ToText(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Writes down what a replay shows, as text.
+class Recorder final : public TransactionLog::Visitor {
+ public:
+  absl::Status OnData(const TransactionLog::Record& record) override {
+    absl::StrAppend(&seen, "d", record.epoch.value(), ".", record.sequence, ":",
+                    ToText(record.meta), record.data_damaged ? "!" : "", " ");
+    data.push_back({record.data_position, record.data_bytes});
+    return absl::OkStatus();
+  }
+  absl::Status OnCommit(const TransactionLog::Record& record) override {
+    absl::StrAppend(&seen, "c", record.epoch.value(), ":", ToText(record.meta),
+                    " ");
+    return absl::OkStatus();
+  }
+  absl::Status OnLostCommit(Epoch epoch) override {
+    absl::StrAppend(&seen, "lost", epoch.value(), " ");
+    return absl::OkStatus();
+  }
+
+  struct Data {
+    uint64_t position;
+    uint64_t bytes;
+  };
+  std::string seen;
+  std::vector<Data> data;
+};
+
+class TransactionLogTest : public testing::Test {
+ protected:
+  TransactionLogTest() {
+    const testing::TestInfo& test =
+        *testing::UnitTest::GetInstance()->current_test_info();
+    directory_ = testing::TempDir() + "log_" + test.name();
+    EXPECT_TRUE(files_.CreateDirectory(directory_).ok());
+  }
+
+  ~TransactionLogTest() override {
+    const absl::StatusOr<std::vector<std::string>> names =
+        files_.List(directory_);
+    EXPECT_TRUE(names.ok()) << names.status();
+    for (const std::string& name : *names) {
+      EXPECT_TRUE(files_.Remove(Path(name)).ok());
+    }
+    EXPECT_TRUE(files_.Remove(directory_).ok());
+  }
+
+  std::string Path(const std::string& name) const {
+    return directory_ + "/" + name;
+  }
+
+  std::unique_ptr<TransactionLog> Open(
+      FileSystem::Access access = FileSystem::Access::kReadWrite) {
+    absl::StatusOr<std::unique_ptr<TransactionLog>> log =
+        TransactionLog::Open(files_, directory_, header_, access);
+    EXPECT_TRUE(log.ok()) << log.status();
+    return *std::move(log);
+  }
+
+  std::unique_ptr<TransactionLog> OpenAndReplay() {
+    std::unique_ptr<TransactionLog> log = Open();
+    Recorder recorder;
+    EXPECT_TRUE(log->Replay({}, recorder).ok());
+    return log;
+  }
+
+  // Three transactions with two data records each.
+  void WriteThree() {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    for (int i = 1; i <= 3; ++i) {
+      for (const char* part : {"a", "b"}) {
+        const std::string text = absl::StrCat(part, i);
+        ASSERT_TRUE(log->Append(FromText(text), FromText(text + text)).ok());
+      }
+      const absl::StatusOr<Epoch> epoch =
+          log->Commit(FromText(absl::StrCat("m", i)));
+      ASSERT_TRUE(epoch.ok()) << epoch.status();
+      EXPECT_EQ(epoch->value(), static_cast<uint64_t>(i));
+    }
+  }
+  static constexpr std::string_view kThree =
+      "d1.0:a1 d1.1:b1 c1:m1 d2.0:a2 d2.1:b2 c2:m2 d3.0:a3 d3.1:b3 c3:m3 ";
+
+  struct Replayed {
+    std::string seen;
+    TransactionLog::ReplayReport report;
+  };
+  Replayed Replay(TransactionLog::ReplayOptions options = {}) {
+    const std::unique_ptr<TransactionLog> log = Open(FileSystem::Access::kRead);
+    Recorder recorder;
+    absl::StatusOr<TransactionLog::ReplayReport> report =
+        log->Replay(options, recorder);
+    EXPECT_TRUE(report.ok()) << report.status();
+    return {recorder.seen, *std::move(report)};
+  }
+
+  uint64_t SizeOf(const std::string& name) {
+    return files_.Info(Path(name))->bytes;
+  }
+  void Resize(const std::string& name, uint64_t bytes) {
+    const auto file = *files_.Open(Path(name), FileSystem::Access::kReadWrite);
+    ASSERT_TRUE(file->Truncate(bytes).ok());
+  }
+  void Flip(const std::string& name, uint64_t position) {
+    const auto file = *files_.Open(Path(name), FileSystem::Access::kReadWrite);
+    std::array<std::byte, 1> byte{};
+    ASSERT_EQ(*file->ReadAt(position, byte), 1u);
+    byte[0] ^= std::byte{0x10};
+    ASSERT_TRUE(file->WriteAt(position, byte).ok());
+  }
+
+  FileSystem& files_ = PosixFileSystem();
+  const StoreHeader header_{.page_bytes = 4096, .store_id = 0x1234567890};
+  std::string directory_;
+};
+
+TEST_F(TransactionLogTest, AnEmptyDirectoryIsALogOfNoTransactions) {
+  const Replayed replayed = Replay();
+  EXPECT_EQ(replayed.seen, "");
+  EXPECT_EQ(replayed.report.newest, Epoch());
+  EXPECT_FALSE(replayed.report.tip_damaged);
+  EXPECT_TRUE(files_.List(directory_)->empty()) << "reading creates nothing";
+}
+
+TEST_F(TransactionLogTest, ReplaysWhatWasCommitted) {
+  WriteThree();
+  const Replayed replayed = Replay({.check_data = true});
+  EXPECT_EQ(replayed.seen, kThree);
+  EXPECT_EQ(replayed.report.newest.value(), 3u);
+  EXPECT_EQ(replayed.report.end, SizeOf("log"));
+  EXPECT_TRUE(replayed.report.damage.empty());
+  EXPECT_EQ(Replay({.last = Epoch::FromValue(1)}).seen,
+            "d1.0:a1 d1.1:b1 c1:m1 ");
+}
+
+TEST_F(TransactionLogTest, DataIsReadWhereAppendPutIt) {
+  const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+  const absl::StatusOr<uint64_t> position =
+      log->Append(FromText("meta"), FromText("data"));
+  ASSERT_TRUE(position.ok());
+  Bytes out(4);
+  ASSERT_TRUE(log->ReadData(*position, out).ok()) << "before the commit, too";
+  EXPECT_EQ(ToText(out), "data");
+  EXPECT_EQ(log->ReadData(*position + 1, out).code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST_F(TransactionLogTest, AbortAndAnUnfinishedTransactionLeaveNothing) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
+    EXPECT_GT(SizeOf("log"), bytes);
+    ASSERT_TRUE(log->Abort().ok());
+    EXPECT_EQ(SizeOf("log"), bytes);
+    ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
+    // And then the process ends.
+  }
+  const Replayed replayed = Replay();
+  EXPECT_EQ(replayed.seen, kThree);
+  EXPECT_EQ(replayed.report.torn_bytes, SizeOf("log") - bytes);
+  EXPECT_TRUE(replayed.report.damage.empty());
+
+  const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+  EXPECT_EQ(log->Commit({})->value(), 4u);
+  EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "c4: "));
+}
+
+TEST_F(TransactionLogTest, WhateverPartOfAnUnacknowledgedTailIsThereIsCutOff) {
+  WriteThree();
+  const uint64_t acknowledged = SizeOf("log");
+  Bytes tip(static_cast<size_t>(SizeOf("tip")));
+  ASSERT_TRUE((*files_.Open(Path("tip"), FileSystem::Access::kRead))
+                  ->ReadAt(0, tip)
+                  .ok());
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    ASSERT_TRUE(log->Append(FromText("tail"), FromText("data")).ok());
+    ASSERT_TRUE(log->Commit(FromText("m4")).ok());
+  }
+  const uint64_t whole = SizeOf("log");
+  Bytes log_bytes(static_cast<size_t>(whole));
+  ASSERT_TRUE((*files_.Open(Path("log"), FileSystem::Access::kRead))
+                  ->ReadAt(0, log_bytes)
+                  .ok());
+  // The power went before the tip was written and while the log was.
+  const auto write = [&](const std::string& name, const Bytes& bytes) {
+    const auto file = *files_.Open(Path(name), FileSystem::Access::kReadWrite);
+    ASSERT_TRUE(file->Truncate(bytes.size()).ok());
+    ASSERT_TRUE(file->WriteAt(0, bytes).ok());
+  };
+  for (uint64_t end = acknowledged; end < whole; ++end) {
+    for (const bool zeros : {false, true}) {
+      // The tail is shorter, or its end never reached the disk.
+      Bytes torn = log_bytes;
+      torn.resize(static_cast<size_t>(end));
+      if (zeros) torn.resize(static_cast<size_t>(whole));
+      write("log", torn);
+      write("tip", tip);
+      const Replayed replayed = Replay();
+      ASSERT_EQ(replayed.seen, kThree) << end;
+      ASSERT_TRUE(replayed.report.damage.empty()) << end;
+      ASSERT_EQ(replayed.report.torn_bytes, torn.size() - acknowledged);
+      ASSERT_EQ(OpenAndReplay()->Commit(FromText("m4"))->value(), 4u) << end;
+      ASSERT_EQ(Replay().seen, absl::StrCat(kThree, "c4:m4 "));
+    }
+  }
+  // A commit record that overtook the records ahead of it was not acknowledged.
+  for (uint64_t hole = acknowledged; hole < acknowledged + 56; ++hole) {
+    write("log", log_bytes);
+    write("tip", tip);
+    Flip("log", hole);
+    const Replayed replayed = Replay({.check_data = true});
+    if (hole < acknowledged + 52) {
+      ASSERT_EQ(replayed.seen, kThree) << hole;
+      ASSERT_TRUE(replayed.report.damage.empty()) << hole;
+    } else {
+      ASSERT_EQ(replayed.seen, absl::StrCat(kThree, "d4.0:tail! c4:m4 "));
+    }
+  }
+}
+
+TEST_F(TransactionLogTest, EveryFlippedByteIsSeenOrHarmless) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  for (uint64_t position = 0; position < bytes; ++position) {
+    Flip("log", position);
+    const Replayed replayed = Replay({.check_data = true});
+    const TransactionLog::ReplayReport& report = replayed.report;
+    if (position < StoreHeader::kBytes) {
+      EXPECT_TRUE(report.header_damaged) << position;
+      EXPECT_EQ(replayed.seen, kThree) << position;
+    } else {
+      EXPECT_NE(replayed.seen, kThree) << position;
+      EXPECT_TRUE(!report.damage.empty() ||
+                  replayed.seen.find('!') != std::string::npos)
+          << position;
+      EXPECT_EQ(report.newest.value(), 3u) << position;
+    }
+    EXPECT_EQ(report.torn_bytes, 0u) << position;
+    if (!report.damage.empty()) {
+      // A damaged log is not written to.
+      const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+      ASSERT_EQ(log->Append({}, {}).status().code(),
+                absl::StatusCode::kFailedPrecondition)
+          << position;
+    }
+    Flip("log", position);
+  }
+  EXPECT_EQ(Replay({.check_data = true}).seen, kThree);
+}
+
+TEST_F(TransactionLogTest, ALogThatLostItsEndIsDamaged) {
+  WriteThree();
+  for (uint64_t bytes = SizeOf("log"); bytes-- > 0;) {
+    Resize("log", bytes);
+    const Replayed replayed = Replay();
+    ASSERT_FALSE(replayed.report.damage.empty()) << bytes;
+    ASSERT_EQ(replayed.report.newest.value(), 3u) << bytes;
+    ASSERT_NE(replayed.seen.find("lost3"), std::string::npos) << bytes;
+  }
+  ASSERT_TRUE(files_.Remove(Path("log")).ok());
+  const Replayed replayed = Replay();
+  EXPECT_EQ(replayed.seen, "lost1 lost2 lost3 ");
+  EXPECT_FALSE(replayed.report.damage.empty());
+}
+
+TEST_F(TransactionLogTest, ADamagedTipIsReportedAndHarmless) {
+  WriteThree();
+  for (uint64_t position = 0; position < SizeOf("tip"); ++position) {
+    Flip("tip", position);
+    const Replayed replayed = Replay();
+    EXPECT_EQ(replayed.seen, kThree) << position;
+    EXPECT_TRUE(replayed.report.tip_damaged) << position;
+    EXPECT_TRUE(replayed.report.damage.empty()) << position;
+    Flip("tip", position);
+  }
+  ASSERT_TRUE(files_.Remove(Path("tip")).ok());
+  EXPECT_EQ(Replay().seen, kThree);
+  EXPECT_TRUE(Replay().report.tip_damaged);
+  EXPECT_EQ(OpenAndReplay()->Commit({})->value(), 4u);
+  EXPECT_FALSE(Replay().report.tip_damaged);
+}
+
+TEST_F(TransactionLogTest, AnotherStoresLogIsNotThisOnes) {
+  WriteThree();
+  const StoreHeader other{.page_bytes = 4096, .store_id = 99};
+  const std::unique_ptr<TransactionLog> log = *TransactionLog::Open(
+      files_, directory_, other, FileSystem::Access::kRead);
+  Recorder recorder;
+  const absl::StatusOr<TransactionLog::ReplayReport> report =
+      log->Replay({}, recorder);
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(recorder.seen, "");
+  EXPECT_TRUE(report->header_damaged);
+}
+
+TEST_F(TransactionLogTest, MisuseIsRefused) {
+  WriteThree();
+  const std::unique_ptr<TransactionLog> not_replayed = Open();
+  EXPECT_EQ(not_replayed->Append({}, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(not_replayed->Commit({}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  const std::unique_ptr<TransactionLog> in_part = Open();
+  Recorder recorder;
+  ASSERT_TRUE(in_part->Replay({.last = Epoch::FromValue(1)}, recorder).ok());
+  EXPECT_EQ(in_part->Append({}, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  const std::unique_ptr<TransactionLog> reader =
+      Open(FileSystem::Access::kRead);
+  ASSERT_TRUE(reader->Replay({}, recorder).ok());
+  EXPECT_EQ(reader->Append({}, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  const std::unique_ptr<TransactionLog> writer = OpenAndReplay();
+  EXPECT_EQ(
+      writer->Append(Bytes(RecordHead::kMaxMetaBytes + 1), {}).status().code(),
+      absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(writer->Commit({})->value(), 4u) << "the log is as it was";
+}
+
+TEST_F(TransactionLogTest, AVisitorsErrorEndsTheReplay) {
+  class Refusing final : public TransactionLog::Visitor {
+    absl::Status OnData(const TransactionLog::Record&) override {
+      return absl::CancelledError("enough");
+    }
+    absl::Status OnCommit(const TransactionLog::Record&) override {
+      return absl::OkStatus();
+    }
+    absl::Status OnLostCommit(Epoch) override { return absl::OkStatus(); }
+  };
+  WriteThree();
+  Refusing refusing;
+  EXPECT_EQ(Open()->Replay({}, refusing).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace mmsb

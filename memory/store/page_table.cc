@@ -1,0 +1,123 @@
+#include "memory/store/page_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "memory/log/crc32c.h"
+#include "memory/log/little_endian.h"
+#include "memory/store/page_version.h"
+
+namespace mmsb {
+namespace {
+
+constexpr size_t kFanout = PageTableLeaf::kPages;
+
+uint32_t ChecksumOf(std::span<const uint32_t> values) {
+  std::array<std::byte, kFanout * sizeof(uint32_t)> bytes;
+  for (size_t i = 0; i < values.size(); ++i) {
+    StoreLittleEndian<uint32_t>(values[i], bytes, i * sizeof(uint32_t));
+  }
+  return Crc32c(std::span(bytes).first(values.size() * sizeof(uint32_t)));
+}
+
+}  // namespace
+
+std::shared_ptr<PageTableLeaf> PageTablePool::New(const PageTableLeaf* leaf,
+                                                  uint32_t zero_page_checksum) {
+  static_assert(std::is_trivially_destructible_v<PageTableLeaf>);
+  void* const block = pool_.Allocate();
+  if (block == nullptr) return nullptr;
+  PageTableLeaf* created;
+  if (leaf != nullptr) {
+    created = ::new (block) PageTableLeaf(*leaf);
+  } else {
+    created = ::new (block) PageTableLeaf{};
+    created->checksums.fill(zero_page_checksum);
+  }
+  return {created, [this](PageTableLeaf* p) { pool_.Deallocate(p); }};
+}
+
+PageTable::PageTable(PageTablePool& pool, size_t page_bytes)
+    : pool_(&pool),
+      zero_page_checksum_(Crc32c(std::vector<std::byte>(page_bytes))) {}
+
+absl::Status PageTable::Resize(uint64_t pages) {
+  if (pages > kMaxPages) {
+    return absl::OutOfRangeError(
+        absl::StrCat(pages, " pages; the limit is ", kMaxPages));
+  }
+  // What is cut off must read as zeros if the table grows again. Whole leaves
+  // are dropped; this is for the one that stays in part.
+  for (uint64_t page = pages; page < pages_ && page % kFanout != 0; ++page) {
+    if (Get(page) == zero()) continue;
+    if (absl::Status status = Set(page, zero()); !status.ok()) return status;
+  }
+  leaves_.resize(static_cast<size_t>((pages + kFanout - 1) / kFanout));
+  pages_ = pages;
+  return absl::OkStatus();
+}
+
+PageTable::Entry PageTable::Get(uint64_t page) const {
+  const PageTableLeaf* const leaf = leaves_[page / kFanout].get();
+  if (leaf == nullptr) return zero();
+  return Entry{leaf->versions[page % kFanout], leaf->checksums[page % kFanout]};
+}
+
+absl::Status PageTable::Set(uint64_t page, const Entry& entry) {
+  std::shared_ptr<PageTableLeaf>& leaf = leaves_[page / kFanout];
+  if (leaf == nullptr || leaf.use_count() > 1) {
+    std::shared_ptr<PageTableLeaf> own =
+        pool_->New(leaf.get(), zero_page_checksum_);
+    if (own == nullptr) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for the table of ", pages_, " pages"));
+    }
+    leaf = std::move(own);
+  }
+  leaf->versions[page % kFanout] = entry.version;
+  leaf->checksums[page % kFanout] = entry.checksum;
+  leaf->checksum_pages = 0;
+  return absl::OkStatus();
+}
+
+uint32_t PageTable::LeafChecksum(size_t index) {
+  const auto count = static_cast<uint32_t>(
+      std::min<uint64_t>(kFanout, pages_ - index * kFanout));
+  PageTableLeaf* const leaf = leaves_[index].get();
+  if (leaf == nullptr) {
+    return ChecksumOf(std::vector<uint32_t>(count, zero_page_checksum_));
+  }
+  if (leaf->checksum_pages != count) {
+    leaf->checksum = ChecksumOf(std::span(leaf->checksums).first(count));
+    leaf->checksum_pages = count;
+  }
+  return leaf->checksum;
+}
+
+uint32_t PageTable::Root() {
+  if (pages_ == 0) return 0;
+  if (pages_ == 1) return Get(0).checksum;
+  std::vector<uint32_t> level(leaves_.size());
+  for (size_t i = 0; i < level.size(); ++i) level[i] = LeafChecksum(i);
+  while (level.size() > 1) {
+    std::vector<uint32_t> above;
+    for (size_t i = 0; i < level.size(); i += kFanout) {
+      above.push_back(ChecksumOf(
+          std::span(level).subspan(i, std::min(kFanout, level.size() - i))));
+    }
+    level = std::move(above);
+  }
+  return level[0];
+}
+
+}  // namespace mmsb
