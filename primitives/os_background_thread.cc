@@ -84,15 +84,18 @@ OsError BackgroundThread::Start(Work work, void* argument,
     woken_ = false;
     stopping_ = false;
   }
-  {
-    const SignalsBlocked blocked;
-    if (blocked.code() != 0) return OsError("pthread_sigmask", blocked.code());
-    const int code = pthread_create(&thread_, nullptr, &ThreadMain, this);
-    if (code != 0) return OsError("pthread_create", code);
-  }
-  // release: pairs with the acquire in Wake, which may then use the lock that
-  // ForgetIfForked made anew.
+  const SignalsBlocked blocked;
+  if (blocked.code() != 0) return OsError("pthread_sigmask", blocked.code());
+  // release: pairs with the acquire in Wake, which may from here on use the
+  // lock that ForgetIfForked made anew. Before the thread, whose work may call
+  // Wake.
   started_in_.store(generation, std::memory_order_release);
+  const int code = pthread_create(&thread_, nullptr, &ThreadMain, this);
+  if (code != 0) {
+    // relaxed: as in Stop.
+    started_in_.store(kNotStarted, std::memory_order_relaxed);
+    return OsError("pthread_create", code);
+  }
   return OsError();
 }
 

@@ -11,6 +11,17 @@
 #include "primitives/thread_annotations.h"
 
 namespace mmsb {
+namespace {
+
+void LockMutex(void* mutex) MMSB_NO_THREAD_SAFETY_ANALYSIS {
+  static_cast<Mutex*>(mutex)->Lock();
+}
+
+void UnlockMutex(void* mutex) MMSB_NO_THREAD_SAFETY_ANALYSIS {
+  static_cast<Mutex*>(mutex)->Unlock();
+}
+
+}  // namespace
 
 // The hooks of the process, oldest first.
 class ForkRegistry {
@@ -113,6 +124,12 @@ void ForkRegistry::AfterInChild() MMSB_RELEASE(registry.mutex_) {
 
 OsError ForkHook::Register(const Callbacks& callbacks, void* argument) {
   return registry.Add(this, callbacks, argument);
+}
+
+OsError ForkHook::Register(Mutex& mutex) {
+  return Register(
+      {.before = &LockMutex, .parent = &UnlockMutex, .child = &UnlockMutex},
+      &mutex);
 }
 
 void ForkHook::Unregister() { registry.Remove(this); }

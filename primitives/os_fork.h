@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "primitives/os_error.h"
+#include "primitives/os_mutex.h"
 
 namespace mmsb {
 
@@ -28,9 +29,9 @@ namespace mmsb {
 // Failure: Register() returns what pthread_atfork() said (ENOMEM). All else
 // cannot fail. Constant time.
 //
-//   OsError error = fork_hook_.Register(
-//       {.before = [](void* self) { static_cast<Pool*>(self)->mutex_.Lock(); },
-//        .parent = UnlockPool, .child = UnlockPool}, this);
+//   Mutex mutex_;         // The pool's own: locked before a fork, and unlocked
+//   ForkHook fork_hook_;  // after it in both processes.
+//   OsError error = fork_hook_.Register(mutex_);
 class ForkHook {
  public:
   // Called with the argument given to Register(); null ones are left out.
@@ -50,6 +51,10 @@ class ForkHook {
   // From the next fork on, runs `callbacks` with `argument`. A hook that is
   // registered already is EBUSY and stays as it was.
   OsError Register(const Callbacks& callbacks, void* argument);
+
+  // The same with the commonest callbacks: `mutex` is locked before the fork,
+  // and unlocked after it in both processes.
+  OsError Register(Mutex& mutex);
 
   // No callback is run from here on. Nothing happens when none was.
   void Unregister();

@@ -23,6 +23,10 @@
   MMSB_THREAD_ATTRIBUTE(requires_capability(__VA_ARGS__))
 #define MMSB_EXCLUDES(...) MMSB_THREAD_ATTRIBUTE(locks_excluded(__VA_ARGS__))
 
+// On a function that takes a lock which another gives back.
+#define MMSB_NO_THREAD_SAFETY_ANALYSIS \
+  MMSB_THREAD_ATTRIBUTE(no_thread_safety_analysis)
+
 // For lock types: what their functions do.
 #define MMSB_LOCK_TYPE(x) MMSB_THREAD_ATTRIBUTE(capability(x))
 #define MMSB_SCOPED_LOCK_TYPE MMSB_THREAD_ATTRIBUTE(scoped_lockable)
