@@ -1,0 +1,489 @@
+#ifndef MMSB_ALLOCATOR_ARENA_H_
+#define MMSB_ALLOCATOR_ARENA_H_
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "allocator/allocator_stats.h"
+#include "allocator/check_policy.h"
+#include "allocator/raw_allocator.h"
+#include "allocator/system_source.h"
+#include "primitives/alignment.h"
+#include "primitives/bytes.h"
+#include "primitives/cache_line.h"
+#include "primitives/check.h"
+#include "primitives/poison.h"
+
+namespace mmsb {
+
+// Sizes are in bytes, as asked of the upstream: an arena's bookkeeping, 64
+// bytes a chunk, is inside them.
+struct ArenaOptions {
+  // The first chunk; each further one is twice as large as the last.
+  size_t first_chunk_bytes = 4 * kKiB;
+
+  // The largest chunk. A request that does not fit one gets a block of its own
+  // from the upstream.
+  size_t max_chunk_bytes = kMiB;
+
+  // The most that the arena ever holds.
+  size_t max_bytes = std::numeric_limits<size_t>::max();
+};
+
+// Blocks of any size that are given back together.
+//
+// Owns its chunks: they come from the upstream, which the arena owns by value
+// (AllocatorRef lends one), and go back to it in the destructor. An address
+// moves down through a chunk as blocks are allocated, so that an allocation is
+// a compare and a subtraction. No constructor or destructor of what is put into
+// the blocks is ever run. Neither copied nor moved, as other allocators point
+// at it.
+//
+// Blocks are given back by Rewind(), all since a Mark(), or by Reset(), all of
+// them; Deallocate() gives back the newest block and forgets any other until
+// then. One chunk that becomes empty, the largest, is kept for the next growth.
+// Where the next block would start after them, bytes lost to alignment return
+// only by Rewind() and Reset().
+//
+// Not thread-safe.
+//
+// Null when max_bytes would be passed, the upstream has nothing more, or the
+// request overflows. With Policy = Checked, Rewind() ends the process when the
+// position is of another arena or was already rewound past, and Deallocate()
+// when the block is not live or not of this arena; that an older block is
+// deallocated twice is not noticed.
+//
+// Allocate is O(1) but for a call in which the arena grows, Mark is O(1),
+// Rewind and Reset are O(chunks given back), Owns O(chunks).
+//
+//   Arena arena;
+//   auto position = arena.Mark();
+//   void* p = arena.Allocate(100, 8);
+//   arena.Rewind(position);  // p is gone
+template <RawAllocator Upstream = SystemSource, class Policy = Unchecked>
+class Arena {
+  static_assert(CheckPolicy<Policy>);
+
+ public:
+  using Options = ArenaOptions;
+
+  // A moment of an arena, to return to: three words, copied freely. It ends
+  // with the arena, when the arena is rewound to an earlier one or reset, and
+  // when a block older than it is deallocated.
+  class Position {
+   private:
+    friend class Arena;
+    Position(const Arena* arena, std::byte* cursor, uint64_t serial)
+        : arena_(arena), cursor_(cursor), serial_(serial) {}
+
+    const Arena* arena_;
+    std::byte* cursor_;
+    uint64_t serial_;  // of the newest chunk
+  };
+
+  Arena()
+    requires std::default_initializable<Upstream>
+      : Arena(Options{}) {}
+
+  // Takes nothing from the upstream until the first Allocate().
+  explicit Arena(const Options& options, Upstream upstream = Upstream())
+      : max_chunk_bytes_(ChunkSize(options.max_chunk_bytes)),
+        next_chunk_bytes_(
+            std::min(ChunkSize(options.first_chunk_bytes), max_chunk_bytes_)),
+        max_bytes_(options.max_bytes),
+        upstream_(std::move(upstream)) {}
+
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  ~Arena() {
+    Reset();
+    if (spare_ != nullptr) ReleaseSpare();
+  }
+
+  // A block of `bytes` bytes at a multiple of `alignment`, contents undefined;
+  // or null.
+  [[nodiscard]] void* Allocate(
+      size_t bytes, size_t alignment = alignof(std::max_align_t)) noexcept {
+    // A chunk starts at a multiple of kChunkAlignment, so rounding down to a
+    // smaller one does not leave it. Zero wraps in both comparisons, and so
+    // takes the other way.
+    if (alignment - 1 < kChunkAlignment && Alignment::IsValid(alignment) &&
+        bytes - 1 < Room()) [[likely]] {
+      return Bump(bytes, alignment);
+    }
+    return AllocateSlow(bytes, alignment);
+  }
+
+  // Room for `count` objects of type T, none of them constructed; null also
+  // when their size overflows.
+  template <class T>
+  [[nodiscard]] T* AllocateArray(size_t count) noexcept {
+    size_t bytes = 0;
+    if (!CheckedMultiply(count, sizeof(T), &bytes)) {
+      ++failures_;
+      return nullptr;
+    }
+    return static_cast<T*>(Allocate(bytes, alignof(T)));
+  }
+
+  // Gives the newest block back; another live block stays until Rewind() or
+  // Reset(). Null is ignored.
+  void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
+    if (p == nullptr) return;
+    auto* const block = static_cast<std::byte*>(p);
+    if constexpr (Policy::kChecked) CheckLive(block, bytes, alignment);
+    if (block == cursor_) {
+      peak_ = std::max(peak_, Live());
+      bytes = std::max<size_t>(bytes, 1);
+      PoisonFreed(block, bytes);
+      cursor_ += bytes;
+      if (cursor_ == End(top_)) PopChunk();
+    } else if (large_ != nullptr && block == large_->begin) {
+      peak_ = std::max(peak_, Live());
+      PopLarge();
+    }
+  }
+
+  // The present, for Rewind().
+  [[nodiscard]] Position Mark() const noexcept {
+    return Position(this, cursor_, serial_);
+  }
+
+  // Gives back every block allocated since `position` was taken from Mark().
+  // The same position may be returned to again.
+  void Rewind(const Position& position) noexcept {
+    if constexpr (Policy::kChecked) CheckPosition(position);
+    peak_ = std::max(peak_, Live());
+    while (large_ != nullptr && large_->serial > position.serial_) PopLarge();
+    while (top_ != nullptr && top_->serial > position.serial_) PopChunk();
+    if (cursor_ != position.cursor_) {
+      PoisonFreed(cursor_, static_cast<size_t>(position.cursor_ - cursor_));
+      cursor_ = position.cursor_;
+    }
+  }
+
+  // Gives back every block.
+  void Reset() noexcept {
+    peak_ = std::max(peak_, Live());
+    while (large_ != nullptr) PopLarge();
+    while (top_ != nullptr) PopChunk();
+  }
+
+  // True when `p` points into a live block, or between two.
+  [[nodiscard]] bool Owns(const void* p) const noexcept {
+    const auto* const byte = static_cast<const std::byte*>(p);
+    if (top_ != nullptr && Within(byte, cursor_, End(top_))) return true;
+    for (const Chunk* chunk = top_; chunk != nullptr; chunk = chunk->previous) {
+      if (chunk != top_ && Within(byte, chunk->cursor, End(chunk))) return true;
+    }
+    for (const Chunk* chunk = large_; chunk != nullptr;
+         chunk = chunk->previous) {
+      if (Within(byte, chunk->begin, End(chunk))) return true;
+    }
+    return false;
+  }
+
+  // Live is every byte that the cursor moved over; free is what is left in the
+  // chunks in use; cached is the spare chunk. Allocations and deallocations are
+  // not counted, which would take the fast path a quarter more time.
+  [[nodiscard]] AllocatorStats Stats() const noexcept {
+    return AllocatorStats({
+        .live = Live(),
+        .cached = spare_ == nullptr ? 0 : Capacity(spare_),
+        .free = retired_free_ + Room(),
+        .metadata = chunk_count_ * sizeof(Chunk),
+        .committed = committed_,
+        .peak = std::max(peak_, Live()),
+        .failures = failures_,
+    });
+  }
+
+ private:
+  // Lies at the end of a chunk, behind its blocks.
+  struct alignas(kCacheLineBytes) Chunk {
+    Chunk* previous;     // older
+    std::byte* begin;    // of the memory taken from the upstream
+    size_t total_bytes;  // of that memory, this Chunk included
+    size_t alignment;    // that it was asked for with
+    std::byte* cursor;   // of the arena when a newer chunk took over
+    uint64_t serial;     // chunks are numbered as they are put to use
+  };
+
+  static constexpr size_t kChunkAlignment = alignof(Chunk);
+  static constexpr size_t kMinChunkBytes = 2 * kChunkAlignment;
+
+  // `bytes` of an option, as a chunk can be: a multiple of kChunkAlignment with
+  // room for a Chunk and something else.
+  static size_t ChunkSize(size_t bytes) {
+    return std::max(AlignDown(bytes, Alignment::FromBytes(kChunkAlignment)),
+                    kMinChunkBytes);
+  }
+
+  static std::byte* End(Chunk* chunk) {
+    return reinterpret_cast<std::byte*>(chunk);
+  }
+  static const std::byte* End(const Chunk* chunk) {
+    return reinterpret_cast<const std::byte*>(chunk);
+  }
+  static size_t Capacity(const Chunk* chunk) {
+    return chunk->total_bytes - sizeof(Chunk);
+  }
+
+  // Pointers of different chunks are compared as numbers.
+  static bool Within(const std::byte* p, const std::byte* begin,
+                     const std::byte* end) {
+    return reinterpret_cast<uintptr_t>(p) >=
+               reinterpret_cast<uintptr_t>(begin) &&
+           reinterpret_cast<uintptr_t>(p) < reinterpret_cast<uintptr_t>(end);
+  }
+
+  [[nodiscard]] size_t Room() const {
+    return static_cast<size_t>(cursor_ - begin_);
+  }
+
+  [[nodiscard]] size_t Live() const {
+    const size_t used =
+        top_ == nullptr ? 0 : static_cast<size_t>(End(top_) - cursor_);
+    return retired_live_ + large_live_ + used;
+  }
+
+  // Moves the cursor; the block fits.
+  [[nodiscard]] void* Bump(size_t bytes, size_t alignment) {
+    std::byte* const end = cursor_ - bytes;
+    cursor_ = end - (reinterpret_cast<uintptr_t>(end) & (alignment - 1));
+    UnpoisonFresh(cursor_, bytes);
+    return cursor_;
+  }
+
+  [[gnu::noinline]] void* AllocateSlow(size_t bytes, size_t alignment) {
+    void* const p = Alignment::IsValid(alignment)
+                        ? AllocateRare(std::max<size_t>(bytes, 1), alignment)
+                        : nullptr;
+    if (p == nullptr) ++failures_;
+    return p;
+  }
+
+  // What the fast path does not serve: the first block of a chunk, one that is
+  // aligned more strictly than chunks are, or one larger than a chunk.
+  [[nodiscard]] void* AllocateRare(size_t bytes, size_t alignment) {
+    if (bytes <= Room()) {
+      const auto end = reinterpret_cast<uintptr_t>(cursor_) - bytes;
+      if ((end & (alignment - 1)) <= Room() - bytes) {
+        return Bump(bytes, alignment);
+      }
+    }
+    size_t total = 0;
+    if (!CheckedAlignUp(bytes, Alignment::Of<Chunk>(), &total) ||
+        !CheckedAdd(total, sizeof(Chunk), &total)) {
+      return nullptr;
+    }
+    if (alignment > kChunkAlignment || total > max_chunk_bytes_) {
+      return AllocateLarge(bytes, total, alignment);
+    }
+    return PushChunk(total) ? Bump(bytes, alignment) : nullptr;
+  }
+
+  // A chunk for one block. The chunk in use stays in use.
+  [[nodiscard]] void* AllocateLarge(size_t bytes, size_t total,
+                                    size_t alignment) {
+    alignment = std::max(alignment, kChunkAlignment);
+    Chunk* chunk = TakeChunk(total, alignment);
+    if (chunk == nullptr && spare_ != nullptr) {
+      ReleaseSpare();
+      chunk = TakeChunk(total, alignment);
+    }
+    if (chunk == nullptr) return nullptr;
+    chunk->previous = std::exchange(large_, chunk);
+    chunk->serial = ++serial_;
+    large_live_ += Capacity(chunk);
+    UnpoisonFresh(chunk->begin, bytes);
+    return chunk->begin;
+  }
+
+  // Puts a chunk of at least `total` bytes to use, the spare one or a new one.
+  // False, and nothing changed but the spare chunk, when there is none.
+  [[nodiscard]] bool PushChunk(size_t total) {
+    Chunk* chunk = nullptr;
+    if (spare_ != nullptr && spare_->total_bytes >= total) {
+      chunk = std::exchange(spare_, nullptr);
+    } else {
+      chunk = TakeNextChunk(total);
+      if (chunk == nullptr && spare_ != nullptr) {
+        ReleaseSpare();
+        chunk = TakeNextChunk(total);
+      }
+    }
+    if (chunk == nullptr) return false;
+    if (top_ != nullptr) {
+      top_->cursor = cursor_;
+      retired_free_ += Room();
+      retired_live_ += static_cast<size_t>(End(top_) - cursor_);
+    }
+    chunk->previous = std::exchange(top_, chunk);
+    chunk->serial = ++serial_;
+    begin_ = chunk->begin;
+    cursor_ = End(chunk);
+    return true;
+  }
+
+  // A new chunk of the size that is next, or of as much as the limit and the
+  // upstream allow, at least `total` bytes (and `total` is at most
+  // max_chunk_bytes_).
+  [[nodiscard]] Chunk* TakeNextChunk(size_t total) {
+    size_t size = next_chunk_bytes_;
+    while (size < total) size = std::min(Doubled(size), max_chunk_bytes_);
+    Chunk* chunk = TakeChunk(size, kChunkAlignment);
+    while (chunk == nullptr && size > total) {
+      size = std::max(total, ChunkSize(size / 2));
+      chunk = TakeChunk(size, kChunkAlignment);
+    }
+    if (chunk != nullptr) {
+      next_chunk_bytes_ = std::min(Doubled(size), max_chunk_bytes_);
+    }
+    return chunk;
+  }
+
+  static size_t Doubled(size_t bytes) {
+    size_t doubled = 0;
+    return CheckedMultiply(bytes, 2, &doubled)
+               ? doubled
+               : AlignDown(std::numeric_limits<size_t>::max(),
+                           Alignment::Of<Chunk>());
+  }
+
+  [[nodiscard]] Chunk* TakeChunk(size_t total, size_t alignment) {
+    if (total > max_bytes_ - committed_) return nullptr;
+    void* const memory = upstream_.Allocate(total, alignment);
+    if (memory == nullptr) return nullptr;
+    committed_ += total;
+    ++chunk_count_;
+    auto* const begin = static_cast<std::byte*>(memory);
+    auto* const chunk = ::new (begin + (total - sizeof(Chunk)))
+        Chunk{nullptr, begin, total, alignment, nullptr, 0};
+    PoisonFreed(begin, Capacity(chunk));
+    return chunk;
+  }
+
+  void ReleaseChunk(Chunk* chunk) {
+    std::byte* const begin = chunk->begin;
+    const size_t total_bytes = chunk->total_bytes;
+    const size_t alignment = chunk->alignment;
+    UnpoisonFresh(begin, Capacity(chunk));
+    committed_ -= total_bytes;
+    --chunk_count_;
+    upstream_.Deallocate(begin, total_bytes, alignment);
+  }
+
+  void ReleaseSpare() { ReleaseChunk(std::exchange(spare_, nullptr)); }
+
+  void PopLarge() {
+    Chunk* const chunk = large_;
+    large_ = chunk->previous;
+    large_live_ -= Capacity(chunk);
+    ReleaseChunk(chunk);
+  }
+
+  // Takes the newest chunk out of use: it becomes the spare one, or goes back
+  // to the upstream if that one is larger.
+  void PopChunk() {
+    Chunk* const chunk = top_;
+    PoisonFreed(cursor_, static_cast<size_t>(End(chunk) - cursor_));
+    top_ = chunk->previous;
+    if (top_ == nullptr) {
+      begin_ = cursor_ = nullptr;
+    } else {
+      begin_ = top_->begin;
+      cursor_ = top_->cursor;
+      retired_free_ -= Room();
+      retired_live_ -= static_cast<size_t>(End(top_) - cursor_);
+    }
+    if (spare_ != nullptr && spare_->total_bytes >= chunk->total_bytes) {
+      ReleaseChunk(chunk);
+      return;
+    }
+    if (spare_ != nullptr) ReleaseSpare();
+    spare_ = chunk;
+  }
+
+  // Checked: ends the process when `position` cannot be returned to.
+  void CheckPosition(const Position& position) const {
+    if (position.arena_ != this) {
+      Die("Arena::Rewind(): the position is of another arena, %p, not %p",
+          static_cast<const void*>(position.arena_),
+          static_cast<const void*>(this));
+    }
+    const Chunk* chunk = top_;
+    while (chunk != nullptr && chunk->serial > position.serial_) {
+      chunk = chunk->previous;
+    }
+    const std::byte* const used =
+        chunk == top_ ? cursor_ : (chunk == nullptr ? nullptr : chunk->cursor);
+    // A position in an empty arena has no chunk, and one at the end of a chunk
+    // does not exist, as the chunk would have been given back.
+    const bool reachable = chunk == nullptr
+                               ? position.cursor_ == nullptr
+                               : Within(position.cursor_, used, End(chunk));
+    if (!reachable) {
+      Die("Arena::Rewind(%p): the arena was already rewound past the position",
+          static_cast<const void*>(position.cursor_));
+    }
+  }
+
+  // Checked: ends the process when the block is not live here.
+  void CheckLive(const std::byte* block, size_t bytes, size_t alignment) const {
+    if (!Alignment::IsValid(alignment) ||
+        (reinterpret_cast<uintptr_t>(block) & (alignment - 1)) != 0) {
+      Die("Arena::Deallocate(%p, %zu, %zu): not at a multiple of its alignment",
+          static_cast<const void*>(block), bytes, alignment);
+    }
+    if (!Owns(block)) {
+      Die("Arena::Deallocate(%p, %zu, %zu): not a live block of this arena "
+          "(foreign pointer, double free, or already rewound)",
+          static_cast<const void*>(block), bytes, alignment);
+    }
+    const auto address = reinterpret_cast<uintptr_t>(block);
+    const uintptr_t last = address + std::max<size_t>(bytes, 1) - 1;
+    if (last < address || !Owns(reinterpret_cast<const std::byte*>(last))) {
+      Die("Arena::Deallocate(%p, %zu, %zu): wrong size, the block ends before",
+          static_cast<const void*>(block), bytes, alignment);
+    }
+  }
+
+  std::byte* cursor_ = nullptr;  // of the newest block; the next is below
+  std::byte* begin_ = nullptr;   // of the chunk in use
+  Chunk* top_ = nullptr;         // the chunk in use
+  Chunk* large_ = nullptr;       // the newest chunk of one block
+  Chunk* spare_ = nullptr;
+  uint64_t serial_ = 0;      // of the newest chunk
+  size_t retired_live_ = 0;  // bytes, in chunks below top_
+  size_t retired_free_ = 0;  // bytes, in chunks below top_
+  size_t large_live_ = 0;    // bytes
+  size_t committed_ = 0;     // bytes
+  size_t chunk_count_ = 0;   // with the spare one
+  size_t peak_ = 0;          // bytes, as of the last time live went down
+  size_t max_chunk_bytes_;
+  size_t next_chunk_bytes_;
+  size_t max_bytes_;
+  uint64_t failures_ = 0;
+  [[no_unique_address]] Upstream upstream_;
+};
+
+Arena() -> Arena<>;
+Arena(ArenaOptions) -> Arena<>;
+template <RawAllocator Upstream>
+Arena(ArenaOptions, Upstream) -> Arena<Upstream>;
+
+static_assert(OwningAllocator<Arena<>>);
+static_assert(CountingAllocator<Arena<>>);
+static_assert(RawAllocator<Arena<SystemSource, Checked>>);
+
+}  // namespace mmsb
+
+#endif  // MMSB_ALLOCATOR_ARENA_H_

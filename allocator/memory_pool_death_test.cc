@@ -1,0 +1,98 @@
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "allocator/check_policy.h"
+#include "allocator/memory_pool.h"
+#include "allocator/system_source.h"
+#include "gtest/gtest.h"
+#include "primitives/poison.h"
+
+namespace mmsb {
+namespace {
+
+using CheckedPool = MemoryPool<SystemSource, Checked>;
+
+class MemoryPoolDeathTest : public ::testing::Test {
+ protected:
+  CheckedPool pool_{{.block_size = 64, .blocks_per_chunk = 4}};
+  void* const block_ = pool_.Allocate();
+};
+
+TEST_F(MemoryPoolDeathTest, DoubleFree) {
+  pool_.Deallocate(block_);
+  EXPECT_DEATH(pool_.Deallocate(block_),
+               "MemoryPool::Deallocate\\(0x[0-9a-f]+\\): double free");
+}
+
+TEST_F(MemoryPoolDeathTest, DoubleFreeAfterOthers) {
+  void* const other = pool_.Allocate();
+  pool_.Deallocate(block_);
+  pool_.Deallocate(other);
+  EXPECT_DEATH(pool_.Deallocate(block_), "double free");
+}
+
+TEST_F(MemoryPoolDeathTest, NeverAllocated) {
+  EXPECT_DEATH(pool_.Deallocate(static_cast<std::byte*>(block_) + 128),
+               "MemoryPool::Deallocate\\(0x[0-9a-f]+\\): the block was never "
+               "allocated");
+}
+
+TEST_F(MemoryPoolDeathTest, ForeignPointer) {
+  std::array<std::byte, 64> local;
+  EXPECT_DEATH(pool_.Deallocate(local.data()),
+               "MemoryPool::Deallocate\\(0x[0-9a-f]+\\): foreign pointer");
+  CheckedPool other({.block_size = 64});
+  EXPECT_DEATH(other.Deallocate(block_), "foreign pointer");
+}
+
+TEST_F(MemoryPoolDeathTest, JustOutsideAChunk) {
+  auto* const bytes = static_cast<std::byte*>(block_);
+  EXPECT_DEATH(pool_.Deallocate(bytes - 64), "foreign pointer");
+  EXPECT_DEATH(pool_.Deallocate(bytes + 4 * 64), "foreign pointer");
+}
+
+TEST_F(MemoryPoolDeathTest, InteriorPointer) {
+  for (const size_t offset : {size_t{1}, size_t{32}, size_t{63}}) {
+    EXPECT_DEATH(pool_.Deallocate(static_cast<std::byte*>(block_) + offset),
+                 "MemoryPool::Deallocate\\(0x[0-9a-f]+\\): interior pointer, " +
+                     std::to_string(offset) + " bytes behind");
+  }
+}
+
+TEST_F(MemoryPoolDeathTest, WrongSizeAndAlignment) {
+  EXPECT_DEATH(pool_.Deallocate(block_, 65, 8),
+               "MemoryPool::Deallocate\\(0x[0-9a-f]+, 65, 8\\): wrong size");
+  EXPECT_DEATH(pool_.Deallocate(block_, 64, 32),
+               "MemoryPool::Deallocate\\(0x[0-9a-f]+, 64, 32\\): wrong size");
+  EXPECT_DEATH(pool_.Deallocate(block_, 64, 3), "wrong size or alignment");
+}
+
+TEST_F(MemoryPoolDeathTest, MisuseInARegion) {
+  alignas(8) std::array<std::byte, 1024> region;
+  CheckedPool pool(region.data(), region.size(), {.block_size = 32});
+  void* const p = pool.Allocate();
+  EXPECT_DEATH(pool.Deallocate(region.data() + region.size() - 8),
+               "foreign pointer");
+  pool.Deallocate(p);
+  EXPECT_DEATH(pool.Deallocate(p), "double free");
+}
+
+TEST_F(MemoryPoolDeathTest, OptionsThatMakeNoSense) {
+  EXPECT_DEATH(CheckedPool({.block_size = 0}), "block_size is 0");
+  EXPECT_DEATH(MemoryPool({.block_size = 8, .alignment = 12}),
+               "alignment of 12 bytes is not a power of two");
+  EXPECT_DEATH(MemoryPool(nullptr, 100, {.block_size = 8}),
+               "100 bytes at a null region");
+}
+
+TEST_F(MemoryPoolDeathTest, UseAfterFreeIsReportedUnderPoison) {
+  if (!kPoisonReported) GTEST_SKIP() << "this build watches no accesses";
+  MemoryPool pool({.block_size = 64});
+  auto* const p = static_cast<volatile char*>(pool.Allocate());
+  pool.Deallocate(const_cast<char*>(p));
+  EXPECT_DEATH(p[0] = 1, "use-after-poison");
+}
+
+}  // namespace
+}  // namespace mmsb

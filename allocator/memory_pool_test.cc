@@ -1,0 +1,256 @@
+#include "allocator/memory_pool.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "allocator/allocator_ref.h"
+#include "allocator/allocator_stats.h"
+#include "allocator/check_policy.h"
+#include "allocator/raw_allocator.h"
+#include "allocator/system_source.h"
+#include "allocator/testing/failing_upstream.h"
+#include "gtest/gtest.h"
+#include "primitives/bytes.h"
+#include "primitives/poison.h"
+
+namespace mmsb {
+namespace {
+
+static_assert(!std::is_copy_constructible_v<MemoryPool<>>);
+static_assert(!std::is_move_constructible_v<MemoryPool<>>);
+static_assert(!std::is_convertible_v<MemoryPoolOptions, MemoryPool<>>);
+
+std::vector<void*> Take(auto& pool, size_t count) {
+  std::vector<void*> blocks;
+  for (size_t i = 0; i < count; ++i) {
+    blocks.push_back(pool.Allocate());
+    EXPECT_NE(blocks.back(), nullptr);
+  }
+  return blocks;
+}
+
+TEST(MemoryPoolTest, DeducesItsArguments) {
+  MemoryPool pool({.block_size = 64});
+  static_assert(
+      std::is_same_v<decltype(pool), MemoryPool<SystemSource, Unchecked>>);
+  std::array<std::byte, 1024> region;
+  MemoryPool small(region.data(), region.size(), {.block_size = 8});
+  static_assert(std::is_same_v<decltype(small), MemoryPool<>>);
+  MemoryPool above({.block_size = 16}, AllocatorRef(pool));
+  static_assert(
+      std::is_same_v<decltype(above), MemoryPool<AllocatorRef<MemoryPool<>>>>);
+}
+
+TEST(MemoryPoolTest, TakesNothingBeforeTheFirstBlock) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 64}, AllocatorRef(upstream));
+  EXPECT_EQ(upstream.calls(), 0u);
+  EXPECT_EQ(pool.Stats().committed(), 0u);
+  void* const p = pool.Allocate();
+  EXPECT_EQ(upstream.bytes(), pool.Stats().committed());
+  pool.Deallocate(p);
+}
+
+TEST(MemoryPoolTest, HandsOutTheNewestFreeBlockFirst) {
+  MemoryPool pool({.block_size = 64});
+  std::vector<void*> blocks = Take(pool, 3);
+  pool.Deallocate(blocks[1]);
+  pool.Deallocate(blocks[0]);
+  EXPECT_EQ(pool.Allocate(), blocks[0]);
+  EXPECT_EQ(pool.Allocate(), blocks[1]);
+  for (void* block : blocks) pool.Deallocate(block);
+}
+
+TEST(MemoryPoolTest, AlignsAsTheSizeSuggests) {
+  for (const auto& [block_size, alignment] : {std::pair<size_t, size_t>{1, 1},
+                                              {2, 2},
+                                              {3, 1},
+                                              {12, 4},
+                                              {24, 8},
+                                              {48, 16},
+                                              {64, 16},
+                                              {4096, 16}}) {
+    MemoryPool pool({.block_size = block_size});
+    EXPECT_EQ(pool.alignment(), alignment) << block_size;
+    EXPECT_EQ(pool.block_size(), block_size);
+  }
+}
+
+TEST(MemoryPoolTest, PutsBlocksSideBySide) {
+  MemoryPool pool({.block_size = 24, .blocks_per_chunk = 10});
+  const std::vector<void*> blocks = Take(pool, 10);
+  for (size_t i = 1; i < blocks.size(); ++i) {
+    EXPECT_EQ(static_cast<std::byte*>(blocks[i]) -
+                  static_cast<std::byte*>(blocks[i - 1]),
+              24);
+  }
+}
+
+TEST(MemoryPoolTest, GrowsByWholeChunks) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 32, .blocks_per_chunk = 4},
+                  AllocatorRef(upstream));
+  std::vector<void*> blocks = Take(pool, 4);
+  const uint64_t calls = upstream.calls();
+  EXPECT_EQ(pool.Stats().free(), 0u);
+  blocks.push_back(pool.Allocate());
+  // A chunk, and a larger directory.
+  EXPECT_EQ(upstream.calls(), calls + 2);
+  EXPECT_EQ(pool.Stats().free(), 3u * 32);
+  for (void* block : blocks) pool.Deallocate(block);
+  EXPECT_EQ(pool.Stats().cached(), 5u * 32);
+  EXPECT_EQ(Take(pool, 8).size(), 8u);
+  EXPECT_EQ(upstream.calls(), calls + 2);
+}
+
+TEST(MemoryPoolTest, ChunksOfItsOwnChoiceGrowSlowlyInNumber) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 64}, AllocatorRef(upstream));
+  const std::vector<void*> blocks = Take(pool, 100000);
+  EXPECT_EQ(std::set<void*>(blocks.begin(), blocks.end()).size(),
+            blocks.size());
+  EXPECT_LT(upstream.calls(), 40u);
+  const AllocatorStats stats = pool.Stats();
+  EXPECT_LT(stats.committed(), 100000u * 64 * 5 / 4 + 2 * kMiB);
+}
+
+TEST(MemoryPoolTest, TakesLessWhenTheUpstreamHasLess) {
+  FailingUpstream upstream({.max_bytes = 20000});
+  MemoryPool pool({.block_size = 64}, AllocatorRef(upstream));
+  size_t blocks = 0;
+  while (pool.Allocate() != nullptr) ++blocks;
+  // Two thirds of what there is, and the upstream holds no more than it may.
+  EXPECT_GT(blocks * 64, 20000u * 2 / 3);
+  EXPECT_LE(pool.Stats().committed(), 20000u);
+  EXPECT_EQ(pool.Stats().committed(), upstream.bytes());
+}
+
+TEST(MemoryPoolTest, StopsAtMaxBlocks) {
+  MemoryPool pool({.block_size = 8, .blocks_per_chunk = 4, .max_blocks = 10});
+  std::vector<void*> blocks = Take(pool, 10);
+  EXPECT_EQ(pool.Allocate(), nullptr);
+  EXPECT_EQ(pool.Stats().failures(), 1u);
+  pool.Deallocate(blocks[3]);
+  EXPECT_EQ(pool.Allocate(), blocks[3]);
+  EXPECT_EQ(pool.Allocate(), nullptr);
+
+  MemoryPool none({.block_size = 8, .max_blocks = 0});
+  EXPECT_EQ(none.Allocate(), nullptr);
+}
+
+TEST(MemoryPoolTest, BlocksBeyondTheAddressSpaceAreNeverServed) {
+  for (const size_t block_size : {SIZE_MAX, SIZE_MAX - 7, SIZE_MAX / 2 + 1}) {
+    for (const size_t per_chunk : {size_t{0}, size_t{1}, SIZE_MAX}) {
+      MemoryPool pool({.block_size = block_size,
+                       .alignment = 64,
+                       .blocks_per_chunk = per_chunk});
+      EXPECT_EQ(pool.Allocate(), nullptr);
+      EXPECT_TRUE(pool.Stats().IdentityHolds());
+    }
+  }
+  MemoryPool pool({.block_size = 8, .blocks_per_chunk = SIZE_MAX / 8});
+  EXPECT_EQ(pool.Allocate(), nullptr);
+}
+
+TEST(MemoryPoolTest, CountsWhatItDoes) {
+  MemoryPool pool({.block_size = 48, .alignment = 32, .blocks_per_chunk = 8});
+  std::vector<void*> blocks = Take(pool, 5);
+  pool.Deallocate(blocks[0]);
+  pool.Deallocate(blocks[1]);
+  EXPECT_EQ(pool.Allocate(49, 1), nullptr);
+  const AllocatorStats stats = pool.Stats();
+  EXPECT_EQ(stats.live(), 3u * 64);
+  EXPECT_EQ(stats.cached(), 2u * 64);
+  EXPECT_EQ(stats.free(), 3u * 64);
+  EXPECT_EQ(stats.peak(), 5u * 64);
+  EXPECT_EQ(stats.allocations(), 5u);
+  EXPECT_EQ(stats.deallocations(), 2u);
+  EXPECT_EQ(stats.failures(), 1u);
+  EXPECT_TRUE(stats.IdentityHolds());
+}
+
+TEST(MemoryPoolTest, SaysHowMuchOfABlockIsUsable) {
+  MemoryPool pool({.block_size = 48, .alignment = 32});
+  const SizedBlock block = pool.AllocateAtLeast(10, 8);
+  EXPECT_NE(block.data, nullptr);
+  EXPECT_EQ(block.bytes, 48u);
+  pool.Deallocate(block.data, 48, 8);
+  EXPECT_EQ(pool.AllocateAtLeast(49, 8).bytes, 0u);
+}
+
+TEST(MemoryPoolTest, OwnsItsBlocksToTheLastByte) {
+  MemoryPool pool({.block_size = 16, .blocks_per_chunk = 1});
+  for (void* block : Take(pool, 50)) {
+    const auto* const bytes = static_cast<const std::byte*>(block);
+    EXPECT_TRUE(pool.Owns(bytes));
+    EXPECT_TRUE(pool.Owns(bytes + 15));
+    EXPECT_FALSE(pool.Owns(bytes + 16));
+  }
+}
+
+TEST(MemoryPoolTest, RegionOfEverySizeIsServedWithinItsBounds) {
+  for (size_t bytes = 0; bytes < 600; ++bytes) {
+    // Sanitizers see a byte written outside.
+    const auto region = std::make_unique<std::byte[]>(bytes);
+    MemoryPool<SystemSource, Checked> pool(region.get(), bytes,
+                                           {.block_size = 12, .alignment = 4});
+    std::vector<void*> blocks;
+    while (void* const p = pool.Allocate()) blocks.push_back(p);
+    EXPECT_TRUE(pool.Stats().IdentityHolds());
+    EXPECT_EQ(pool.Stats().committed(), bytes);
+    EXPECT_EQ(pool.Stats().live(), blocks.size() * 12);
+    EXPECT_GE(blocks.size() + 3, bytes / (12 + 1 + 16));
+    for (void* block : blocks) {
+      EXPECT_GE(block, region.get());
+      std::fill_n(static_cast<std::byte*>(block), 12, std::byte{0xAB});
+    }
+    for (void* block : blocks) pool.Deallocate(block);
+    EXPECT_EQ(pool.Stats().cached(), blocks.size() * 12);
+  }
+}
+
+TEST(MemoryPoolTest, RegionMayBeAnywhereAndIsLeftUsable) {
+  std::vector<std::byte> memory(4096);
+  for (size_t offset = 0; offset < 64; ++offset) {
+    MemoryPool pool(memory.data() + offset, 2048,
+                    {.block_size = 40, .alignment = 64, .max_blocks = 7});
+    void* const p = pool.Allocate();
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 64, 0u);
+    EXPECT_EQ(Take(pool, 6).size(), 6u);
+    EXPECT_EQ(pool.Allocate(), nullptr);
+  }
+  std::fill(memory.begin(), memory.end(), std::byte{1});
+}
+
+TEST(MemoryPoolTest, NothingAtANullRegion) {
+  MemoryPool pool(nullptr, 0, {.block_size = 8});
+  EXPECT_EQ(pool.Allocate(), nullptr);
+  EXPECT_FALSE(pool.Owns(&pool));
+}
+
+TEST(MemoryPoolTest, FreeBlocksArePoisonedAndSlackToo) {
+  MemoryPool pool({.block_size = 40, .alignment = 64, .blocks_per_chunk = 4});
+  auto* const p = static_cast<std::byte*>(pool.Allocate());
+  EXPECT_FALSE(IsPoisoned(p));
+  EXPECT_FALSE(IsPoisoned(p + 39));
+  EXPECT_EQ(IsPoisoned(p + 40), kPoisonReported);
+  EXPECT_EQ(IsPoisoned(p + 64), kPoisonReported);
+  pool.Deallocate(p);
+  EXPECT_EQ(IsPoisoned(p), kPoisonReported);
+  EXPECT_EQ(pool.Allocate(), p);
+  EXPECT_FALSE(IsPoisoned(p));
+}
+
+TEST(MemoryPoolTest, UncheckedIsNoLargerForTheChecks) {
+  EXPECT_LT(sizeof(MemoryPool<>), sizeof(MemoryPool<SystemSource, Checked>));
+}
+
+}  // namespace
+}  // namespace mmsb

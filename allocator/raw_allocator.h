@@ -1,0 +1,85 @@
+#ifndef MMSB_ALLOCATOR_RAW_ALLOCATOR_H_
+#define MMSB_ALLOCATOR_RAW_ALLOCATOR_H_
+
+#include <concepts>
+#include <cstddef>
+
+#include "allocator/allocator_stats.h"
+
+namespace mmsb {
+
+// What every allocator of this layer is: a source of raw bytes, asked by size
+// and alignment. The compiler checks the form; the meaning is this contract,
+// which //allocator/testing:conformance tests.
+//
+// `void* Allocate(size_t bytes, size_t alignment) noexcept` returns the first
+// of at least `bytes` bytes at a multiple of `alignment`, which overlap no
+// other live block and hold nothing that may be read; or null. It never throws.
+//
+//   request                              answer
+//   alignment is not a power of two      null (zero is no power of two)
+//   bytes is 0                           as 1 byte: a block of its own
+//   size that overflows when rounded     null
+//   more than this allocator ever gives  null
+//   nothing left                         null; served again when there is
+//
+// A null changes nothing: no live block is touched, and the same request may be
+// made again.
+//
+// `void Deallocate(void* p, size_t bytes, size_t alignment) noexcept` gives a
+// live block back; `bytes` and `alignment` are those of the Allocate() that
+// returned `p`. Null is ignored. Anything else (a block that is not live, not
+// of this allocator, or another size) is a programming error: undefined, except
+// where an allocator's Checked policy says that it ends the process.
+//
+// Whether two threads may call at once is said by each allocator; unless it
+// says so they may not.
+//
+//   template <RawAllocator A> void* Twice(A& a) { return a.Allocate(2, 1); }
+template <class A>
+concept RawAllocator =
+    requires(A& allocator, void* p, size_t bytes, size_t alignment) {
+      { allocator.Allocate(bytes, alignment) } noexcept -> std::same_as<void*>;
+      {
+        allocator.Deallocate(p, bytes, alignment)
+      } noexcept -> std::same_as<void>;
+    };
+
+// A RawAllocator that can tell its own blocks: `bool Owns(const void* p) const`
+// is true for every byte of a live block, and false for an address that is not
+// in memory of this allocator. In between (free blocks, slack, bookkeeping) the
+// allocator says.
+template <class A>
+concept OwningAllocator =
+    RawAllocator<A> && requires(const A& allocator, const void* p) {
+      { allocator.Owns(p) } noexcept -> std::same_as<bool>;
+    };
+
+// A RawAllocator that keeps count: `AllocatorStats Stats() const`.
+template <class A>
+concept CountingAllocator = RawAllocator<A> && requires(const A& allocator) {
+  { allocator.Stats() } noexcept -> std::same_as<AllocatorStats>;
+};
+
+// What AllocateAtLeast() returns: a block and how many bytes of it the caller
+// may use; null and 0 when there is none.
+struct SizedBlock {
+  void* data = nullptr;
+  size_t bytes = 0;
+};
+
+// A RawAllocator whose blocks may be larger than asked for, and that says by
+// how much: `SizedBlock AllocateAtLeast(size_t bytes, size_t alignment)`. Such
+// a block may be deallocated with any size from the one asked for to the one
+// returned.
+template <class A>
+concept RoundingAllocator =
+    RawAllocator<A> && requires(A& allocator, size_t bytes, size_t alignment) {
+      {
+        allocator.AllocateAtLeast(bytes, alignment)
+      } noexcept -> std::same_as<SizedBlock>;
+    };
+
+}  // namespace mmsb
+
+#endif  // MMSB_ALLOCATOR_RAW_ALLOCATOR_H_
