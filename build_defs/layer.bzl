@@ -74,10 +74,48 @@ _manifest = rule(
     },
 )
 
-def layer_package():
-    """Declares :layer_files, :layer_libraries and :layer_manifests.
+def _parse_headers_transition_impl(_settings, _attr):
+    return {"//command_line_option:process_headers_in_dependencies": True}
 
-    They hold the package's own and those of every package inside it. Must be the
+# Bazel parses a header on its own only under this flag, and then those of every
+# dependency too. Behind a transition it is the headers of the layers alone.
+_parse_headers_transition = transition(
+    implementation = _parse_headers_transition_impl,
+    inputs = [],
+    outputs = ["//command_line_option:process_headers_in_dependencies"],
+)
+
+def _headers_impl(ctx):
+    parsed = []
+    for library in ctx.attr.libraries:
+        if CcInfo not in library:
+            continue
+        parsed += [
+            file
+            for file in library[OutputGroupInfo].compilation_outputs.to_list()
+            if file.basename.endswith(".processed")
+        ]
+    return [DefaultInfo(files = depset(
+        parsed,
+        transitive = [inner[DefaultInfo].files for inner in ctx.attr.inner],
+    ))]
+
+_headers = rule(
+    implementation = _headers_impl,
+    attrs = {
+        "inner": attr.label_list(),
+        "libraries": attr.label_list(cfg = _parse_headers_transition),
+        "_allowlist_function_transition": attr.label(
+            default = "@bazel_tools//tools/allowlists/function_transition_allowlist",
+        ),
+    },
+)
+
+def layer_package():
+    """Declares :layer_files, :layer_libraries, :layer_headers and :layer_manifests.
+
+    They hold the package's own and those of every package inside it; to build
+    :layer_headers is to parse each header on its own. Must be the
     last statement of the BUILD file, for it sees only what stands before it.
     """
     package = native.package_name()
@@ -99,6 +137,13 @@ def layer_package():
         name = "layer_libraries",
         srcs = [":" + t["name"] for t in targets if not t["test"]] +
                [p + ":layer_libraries" for p in inner],
+        visibility = visibility,
+    )
+    _headers(
+        name = "layer_headers",
+        testonly = True,
+        inner = [p + ":layer_headers" for p in inner],
+        libraries = [":" + t["name"] for t in targets if t["kind"] == "cc_library"],
         visibility = visibility,
     )
     _manifest(

@@ -6,6 +6,7 @@ read as Python, whose syntax they share.
 """
 
 import ast
+import re
 
 from build_defs.gates import policy
 from build_defs.gates.violation import Violation
@@ -125,4 +126,26 @@ def check(tree):
                         'its last line, with load("//build_defs:layer.bzl", "layer_package")',
                     )
                 )
+    return found
+
+
+def check_parsed(tree, parsed):
+    """Headers of the layers that the compiler has not parsed alone.
+
+    `parsed` are what the compiler left of those that it has:
+    PACKAGE/_objs/TARGET/.../NAME.h.processed.
+    """
+    seen = set()
+    for path in parsed:
+        package, _, rest = path.partition("/_objs/")
+        seen.add((package, rest.rsplit("/", 1)[-1]))
+    found = []
+    for layer in policy.LAYERS:
+        for path in tree.files(layer):
+            if not path.endswith(policy.HEADER_SUFFIXES) or path.endswith("-inl.h"):
+                continue
+            folders, name = path.rsplit("/", 1)
+            ways = [folders[: at.start()] for at in re.finditer("/|$", folders)]
+            if not any((package, f"{name}.processed") in seen for package in ways):
+                found.append(Violation(f"{path}:1", "this header was not parsed on its own", "in hdrs of a library with parse_headers"))
     return found

@@ -83,6 +83,17 @@ class BuildFilesTest(PlantingTest):
     def test_a_textual_header_that_is_no_kernel_body_is_refused(self):
         self.assert_refused(self.check("x-inl.h", "x_impl.h"), (f"{PATH}:15", "x_impl.h"))
 
+    def test_a_header_that_was_not_parsed_is_refused(self):
+        for path in ("memory/page/page.h", "memory/page/detail/deep.h", "memory/page/kernel-inl.h", "memory/page/page.cc", "device/a.h"):
+            self.plant(path)
+        parsed = [
+            "memory/page/_objs/page/page.h.processed",
+            "memory/page/_objs/deep/0/deep.h.processed",
+            "memory/_objs/a/a.h.processed",
+        ]
+        self.assert_refused(build_files.check_parsed(self.tree(), parsed), ("device/a.h:1", "not parsed"))
+        self.assertEqual(len(build_files.check_parsed(self.tree(), [])), 3)
+
     def test_both_names_of_a_build_file_are_read(self):
         self.assert_refused(self.check("layer_package()\n", "", "device/BUILD"), ("device/BUILD:12", "does not end"))
 

@@ -1,11 +1,14 @@
 """Runs one gate over the tree and tells what it refuses; exit code 1 if anything.
 
-    python3 -m build_defs.gates.gate vocabulary [--files-from LIST]
-    python3 -m build_defs.gates.gate graph --manifest FILE... --closure LAYER=FILE... --packages FILE
+    git ls-files | ./bazelw run //build_defs/gates:gate -- vocabulary --files-from -
+    gate.py graph --manifest FILE... --closure LAYER=FILE... --packages FILE
+    gate.py query --manifest FILE...
+    gate.py parsed --parsed FILE...
 
 As a test it reads the files in its runfiles. With --files-from (a file of
 paths, one a line, "-" for standard input) it reads just those, so that
-`git ls-files` can be held against it.
+`git ls-files` can be held against it. "query" reads labels, as `bazel query`
+prints them, from standard input.
 """
 
 import argparse
@@ -16,11 +19,12 @@ from build_defs.gates import build_files, graph, includes, policy, visibility, v
 from build_defs.gates.tree import Tree
 from build_defs.gates.violation import Violation, report
 
-GATES = ("visibility", "graph", "headers", "vocabulary", "includes", "query")
+GATES = ("visibility", "graph", "headers", "parsed", "vocabulary", "includes", "query")
 
 
 def _tree(arguments):
-    root = os.getcwd()
+    # `bazel run` starts programs in their runfiles and names the workspace.
+    root = os.environ.get("BUILD_WORKSPACE_DIRECTORY") or os.getcwd()
     if arguments.files_from is None:
         return Tree(root)
     if arguments.files_from == "-":
@@ -62,6 +66,8 @@ def _run(arguments):
         return "2 (dependency graph)", graph.RULE, found
     if arguments.gate == "headers":
         return "3 (header checks)", build_files.RULE, _blind(tree) + build_files.check(tree)
+    if arguments.gate == "parsed":
+        return "3 (header checks)", build_files.RULE, _blind(tree) + build_files.check_parsed(tree, arguments.parsed)
     if arguments.gate == "vocabulary":
         return "4 (vocabulary)", vocabulary.RULE, _blind(tree) + vocabulary.check(tree)
     return "5 (includes)", includes.RULE, _blind(tree) + includes.check(tree)
@@ -74,6 +80,7 @@ def main():
     parser.add_argument("--manifest", nargs="*", default=[])
     parser.add_argument("--closure", nargs="*", default=[], metavar="LAYER=FILE")
     parser.add_argument("--packages")
+    parser.add_argument("--parsed", nargs="*", default=[])
     return 1 if report(*_run(parser.parse_args()), out=sys.stdout) else 0
 
 

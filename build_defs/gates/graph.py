@@ -182,9 +182,8 @@ def load(path):
 def check_query(labels, manifests):
     """Rules that `bazel query 'kind(rule, //LAYER/...)'` lists and no manifest holds."""
     known = {f"//{m['package']}:{t['name']}" for m in manifests for t in m["targets"]}
-    known |= {
-        f"//{m['package']}:{name}" for m in manifests for name in ("layer_files", "layer_libraries", "layer_manifests")
-    }
+    own = ("layer_files", "layer_headers", "layer_libraries", "layer_manifests")
+    known |= {f"//{m['package']}:{name}" for m in manifests for name in own}
     return [
         Violation(label, "the gates do not know this target", "before layer_package(), the last statement of its BUILD file")
         for label in map(canonical, labels)
