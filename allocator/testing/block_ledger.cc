@@ -82,9 +82,15 @@ std::string BlockLedger::Remove(void* p) {
   const auto found = blocks_.find(reinterpret_cast<uintptr_t>(p));
   if (found == blocks_.end()) return "no live block starts there";
   std::string error = CheckContents(found->first, found->second);
+  Drop(p);
+  return error;
+}
+
+void BlockLedger::Drop(void* p) {
+  const auto found = blocks_.find(reinterpret_cast<uintptr_t>(p));
+  if (found == blocks_.end()) return;
   bytes_ -= found->second.bytes;
   blocks_.erase(found);
-  return error;
 }
 
 std::string BlockLedger::Check() const {

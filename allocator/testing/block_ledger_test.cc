@@ -65,6 +65,10 @@ TEST(BlockLedgerTest, KnowsWhatIsNotLive) {
   EXPECT_NE(ledger.Remove(memory + 1), "");
   EXPECT_EQ(ledger.Remove(memory), "");
   EXPECT_NE(ledger.Remove(memory), "");
+  ASSERT_EQ(ledger.Add(memory, 8, 1), "");
+  ledger.Drop(memory);
+  EXPECT_EQ(ledger.bytes(), 0u);
+  EXPECT_TRUE(ledger.blocks().empty());
 }
 
 }  // namespace
