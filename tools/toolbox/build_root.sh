@@ -1,6 +1,6 @@
 # usage: build_root.sh ASIDE DOWNLOADS MIRROR   (run by progress.sh, in its namespaces)
 # Makes ASIDE/root: a Debian with Bazel and the compilers in it, and the source archives.
-set -euo pipefail
+set -eEuo pipefail
 aside=$1 downloads=$2 mirror=$3
 root=$aside/root
 tools=$(dirname -- "${BASH_SOURCE[0]}")
@@ -39,18 +39,6 @@ base_system() {
   rm "$aside/wgetrc"
 }
 
-# A snapshot of the archive may be older than its own Valid-Until allows; its signature
-# still holds. Only then is the date not asked about, and only inside the root.
-check_valid_until() {
-  local release until
-  release=$(find "$root/var/lib/apt/lists" -name "*_dists_${kSuite}_*Release" -print -quit)
-  until=$(sed -n 's/^Valid-Until: //p' "$release")
-  [[ -n $until ]] && (($(date -d "$until" +%s) < $(date +%s))) || return 0
-  echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90mmsb-valid-until"
-  note "the mirror's $kSuite was valid until $until: inside the toolbox only, apt does not ask for that date"
-  printf '%s' "$until" >"$aside/valid-until"
-}
-
 source_archives() {
   local archive sum name path url
   mkdir -p "$root/usr/share/mmsb/archives"
@@ -81,7 +69,8 @@ configure_bazel() {
 }
 
 record_versions() {
-  in_root dpkg-query -W -f '${source:Package} ${Package} ${Version}\n' bazel-bootstrap clang-21 g++ libc6 >"$aside/versions"
+  # shellcheck disable=SC2016  # dpkg-query fills these in
+  in_root dpkg-query -W -f '${Package} ${source:Upstream-Version}; ' bazel-bootstrap clang-21 gcc-16 libc6 >"$aside/versions"
   date '+%Y-%m-%d %H:%M' >"$aside/built"
 }
 
@@ -91,7 +80,6 @@ keep_downloads
 base_system
 step "[2/5] package lists"
 prepare_root
-check_valid_until
 apt update
 step "[3/5] Bazel and compilers"
 apt install "${kPackages[@]}"

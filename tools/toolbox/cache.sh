@@ -20,7 +20,7 @@ make_folder() {
   [[ ! -d $1 ]] || return 0
   make_folder "$(dirname -- "$1")"
   mkdir -- "$1" 2>/dev/null || [[ -d $1 ]] || return 1
-  am_root && chown --reference="$(dirname -- "$1")" -- "$1" 2>/dev/null || true
+  ! am_root || chown --reference="$(dirname -- "$1")" -- "$1" 2>/dev/null || true
 }
 
 need_cache() {
@@ -30,12 +30,15 @@ need_cache() {
 
 am_root() { [[ $(id -u) == 0 ]]; }
 
-# Holds the toolbox lock until the process ends; a second one waits and says so.
+# Takes the toolbox lock, for as long as the process lives; a second one waits and says so.
 lock_toolbox() {
   exec {lock_fd}>>"$toolboxes/lock"
   flock --nonblock "$lock_fd" && return
   say "another bazelw is at work on the toolbox; waiting for it"
   flock "$lock_fd"
 }
+
+# Before anything starts that outlives this process, which would inherit the lock.
+unlock_toolbox() { exec {lock_fd}>&-; }
 
 cache_folder

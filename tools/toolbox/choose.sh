@@ -1,7 +1,7 @@
 # Which Bazel it is. The answer is kept in the cache folder with what it rested on, and
 # asked again when one of those changes.
 
-. "$tools/enter.sh"
+use enter
 
 IFS= read -r kBazelVersion <"$project/.bazelversion"
 
@@ -15,7 +15,7 @@ run_bazel() {
   decide
   if [[ $choice_kind == toolbox ]]; then
     if [[ ! -d $toolbox ]]; then
-      . "$tools/build.sh"
+      use build
       need_toolbox "$choice_why"
     fi
     toolbox_bazel "$@"
@@ -25,7 +25,7 @@ run_bazel() {
 
 exec_named_bazel() {
   local program
-  program=$(type -P -- "$MMSB_BAZEL") && [[ -x $program ]] ||
+  program=$(type -P -- "$MMSB_BAZEL") ||
     die "MMSB_BAZEL is '$MMSB_BAZEL', which is no program that can be run: set it to a Bazel 7, or unset it"
   exec "$program" "$@"
 }
@@ -38,7 +38,7 @@ decide() {
     return
   fi
   recall_choice && return
-  . "$tools/probe.sh"
+  use probe
   probe
   record_choice
 }
@@ -77,10 +77,12 @@ recall_choice() {
 
 record_choice() {
   local aside=$cache/choice.$$
-  if make_folder "$cache" && [[ -w $cache ]]; then
-    printf '%s\n' "$choice_question" "$choice_kind" "$choice_program" "$choice_why" "$choice_when" >"$aside"
-    mv -f -- "$aside" "$cache/choice"
-  elif [[ $choice_kind != toolbox ]]; then
+  {
+    make_folder "$cache" &&
+      printf '%s\n' "$choice_question" "$choice_kind" "$choice_program" "$choice_why" "$choice_when" >"$aside" &&
+      mv -f -- "$aside" "$cache/choice"
+  } 2>/dev/null && return
+  # The toolbox lives in that folder, and says so itself.
+  [[ $choice_kind == toolbox ]] ||
     say "cannot write to the cache folder $cache, so the choice of a Bazel is not remembered: make it writable, or set MMSB_CACHE to one that is"
-  fi 2>/dev/null
 }

@@ -4,11 +4,23 @@ toolbox_command() {
   local command=${1:-help}
   [[ $# == 0 ]] || shift
   case $command in
-    info) . "$tools/info.sh" && show_info "$@" ;;
-    build) . "$tools/build.sh" && need_toolbox ;;
+    info)
+      use info
+      show_info "$@"
+      ;;
+    build)
+      use build
+      need_toolbox
+      ;;
     shell) toolbox_shell "$@" ;;
-    add) . "$tools/add.sh" && add_to_toolbox "$@" ;;
-    clean) . "$tools/clean.sh" && clean_toolbox "$@" ;;
+    add)
+      use add
+      add_to_toolbox "$@"
+      ;;
+    clean)
+      use clean
+      clean_toolbox "$@"
+      ;;
     help | -h | --help) toolbox_help ;;
     *)
       say "there is no 'toolbox $command': see ./bazelw toolbox help"
@@ -18,8 +30,7 @@ toolbox_command() {
 }
 
 toolbox_shell() {
-  . "$tools/build.sh"
-  . "$tools/enter.sh"
+  use build
   need_toolbox
   (($#)) || set -- bash
   ! in_toolbox || exec "$@"

@@ -1,16 +1,21 @@
 # Runs a command inside the toolbox's root, in a private mount namespace that ends with it.
 
-# enter COMMAND...: replaces this process. $PWD is the folder it starts in.
+# enter COMMAND...: replaces this process. It starts in $PWD, and sees the workspace
+# (toolbox_bazel) or this folder wherever they are.
 enter() {
+  export MMSB_IN_TOOLBOX=$toolbox
+  enter_root "$toolbox/root" "$@"
+}
+
+enter_root() {
   local flags=(--mount --propagation slave)
   am_root || flags+=(--user --map-root-user)
-  unshare "${flags[@]}" true 2>/dev/null ||
-    die "unshare is not permitted here, and the toolbox needs it: in a container allow it (docker: --privileged, or --cap-add SYS_ADMIN with seccomp and apparmor unconfined), or set MMSB_BAZEL to a Bazel 7"
+  unshare "${flags[@]}" true 2>/dev/null || die "$kNoUnshare"
   cd -P . || exit
-  export MMSB_IN_TOOLBOX=$toolbox
-  exec unshare "${flags[@]}" -- "$BASH" "$tools/mount_root.sh" \
-    "$toolbox/root" "$project" "$cache" "$@"
+  exec unshare "${flags[@]}" -- "$BASH" "$tools/mount_root.sh" "$1" "$project" "$cache" "${workspace:-$PWD}" "${@:2}"
 }
+
+readonly kNoUnshare="unshare is not permitted here, and the toolbox needs it: in a container allow it (docker: --privileged, or --cap-add SYS_ADMIN with seccomp and apparmor unconfined), or set MMSB_BAZEL to a Bazel 7"
 
 in_toolbox() { [[ ${MMSB_IN_TOOLBOX:-} == "$toolbox" ]]; }
 

@@ -1,31 +1,35 @@
 # Which Debian mirror the toolbox comes from, and whether it answers.
 
+use fetch
+
 readonly kDefaultMirror=http://mirror.invalid/debian # debootstrap's own default
 
-# Sets $mirror: MMSB_DEBIAN_MIRROR, else the one that a Debian machine's own apt uses.
+# Sets $mirror: MMSB_DEBIAN_MIRROR, else the first of the machine's own apt that has the
+# toolbox's Debian (an Ubuntu's has not), else debootstrap's default.
 choose_mirror() {
-  mirror=${MMSB_DEBIAN_MIRROR:-$(mirror_of_apt)}
-  mirror=${mirror:-$kDefaultMirror}
-  mirror=${mirror%/}
-  case $mirror in
-    http://* | https://*) ;;
-    *) return 0 ;;
-  esac
-  fetchable "$mirror/dists/$kSuite/InRelease" ||
-    die "the mirror $mirror does not answer for Debian $kSuite: look at the network, or set MMSB_DEBIAN_MIRROR to another"
+  if [[ -n ${MMSB_DEBIAN_MIRROR:-} ]]; then
+    mirror=${MMSB_DEBIAN_MIRROR%/}
+    has_suite "$mirror" && return
+    die "the mirror $mirror, which MMSB_DEBIAN_MIRROR names, does not answer for Debian $kSuite: look at the network, or name another"
+  fi
+  for mirror in $(mirrors_of_apt) "$kDefaultMirror"; do
+    mirror=${mirror%/}
+    has_suite "$mirror" && return
+  done
+  die "no mirror answers for Debian $kSuite, $mirror the last that was asked: look at the network, or set MMSB_DEBIAN_MIRROR to one that does"
 }
 
-# apt reads sources.list and *.sources alike; the first main archive of the machine's
-# release is the one. Prints nothing where the machine is not Debian's.
-mirror_of_apt() {
-  local ID='' VERSION_CODENAME='' uri release component
-  [[ ! -r /etc/os-release ]] || . /etc/os-release
-  [[ $ID == debian ]] && type -P apt-get >/dev/null || return 0
-  # shellcheck disable=SC2016  # apt fills these in
-  while read -r uri release component; do
-    if [[ $component == main && ($release == "$VERSION_CODENAME" || -z $VERSION_CODENAME) ]]; then
-      printf '%s' "$uri"
-      return
-    fi
-  done < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null)
+has_suite() {
+  case $1 in
+    http://* | https://*) fetchable "$1/dists/$kSuite/InRelease" ;;
+    file:/*) [[ -f ${1#file:}/dists/$kSuite/InRelease ]] ;;
+    *) return 1 ;;
+  esac
+}
+
+# apt itself reads sources.list and *.sources alike.
+mirrors_of_apt() {
+  ! type -P apt-get >/dev/null ||
+    apt-get indextargets --format "\$(COMPONENT) \$(REPO_URI)" 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "main" && !seen[$2]++ { print $2 }'
 }

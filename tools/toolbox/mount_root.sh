@@ -1,11 +1,11 @@
-# usage: mount_root.sh ROOT PROJECT CACHE COMMAND...
+# usage: mount_root.sh ROOT PROJECT CACHE WORKSPACE COMMAND...
 # Inside a mount namespace of its own: makes ROOT the root, with the machine's folders at
 # their own paths, and runs COMMAND in the current folder. Every mount ends with it.
-set -euo pipefail
+set -eEuo pipefail
 trap 'printf "bazelw: cannot enter the toolbox %s: the line above says why; ./bazelw toolbox clean and a new run make it afresh\n" "$root" >&2; exit 36' ERR
 
-root=$1 project=$2 cache=$3
-shift 3
+root=$1 shared=("${@:2:3}")
+shift 4
 here=$PWD
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -18,7 +18,7 @@ is_own() {
 }
 
 share() {
-  mkdir -p -- "$root$1"
+  [[ -d $root$1 ]] || mkdir -p -- "$root$1"
   mount --rbind -- "$1" "$root$1"
 }
 
@@ -28,15 +28,15 @@ share_hidden() {
   ! is_own "${top%%/*}" || share "$1"
 }
 
+# Who may not write to ROOT does without folders that came after it was built.
 share_tops() {
-  local path name
+  local path
   for path in /*; do
-    name=${path#/}
-    if [[ $path == "$first" ]] || is_own "$name"; then
+    if [[ $path == "$first" ]] || is_own "${path#/}"; then
       continue
     elif [[ -L $path ]]; then
-      ln -sfn -- "$(readlink -- "$path")" "$root$path"
-    elif [[ -d $path ]]; then
+      [[ -e $root$path || ! -w $root ]] || ln -sfn -- "$(readlink -- "$path")" "$root$path"
+    elif [[ -d $path && (-d $root$path || -w $root) ]]; then
       share "$path"
     fi
   done
@@ -50,12 +50,10 @@ is_own "${first#/}" || share "$first"
 share_tops
 for path in /proc /sys /dev; do share "$path"; done
 share_hidden /var/tmp
-share_hidden "$cache"
-share_hidden "$project"
-share_hidden "$here"
+for path in "${shared[@]}" "$here"; do share_hidden "$path"; done
 
 cd -- "$root"
-mkdir -p .machine
+[[ -d .machine ]] || mkdir .machine
 pivot_root . .machine
 cd -- "$here"
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

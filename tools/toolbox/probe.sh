@@ -1,6 +1,6 @@
 # Finds out which Bazel it can be: what is on PATH, and what the network has.
 
-. "$tools/fetch.sh"
+use fetch
 
 # One archive of each host that a build fetches from.
 archive_url() {
@@ -40,7 +40,7 @@ judge() {
   elif [[ -z $releases ]]; then
     set_choice toolbox '' "$bazel could not be fetched, so Bazelisk could not fetch a Bazel"
   else
-    . "$tools/bazelisk.sh"
+    use bazelisk
     choose_release
   fi
 }

@@ -30,7 +30,7 @@ stop_worker() {
   kill -KILL "$worker" 2>/dev/null || true
   wait "$worker" 2>/dev/null || true
   clear_live
-  say "interrupted; nothing half-built is left"
+  say "interrupted; $after_interrupt"
 }
 
 show_steps() {
@@ -41,7 +41,7 @@ show_steps() {
     status=0
     IFS= read -r -t 1 line <&"$status_fd" || status=$?
     if ((status > 128)); then
-      show_live "$step" "$((SECONDS - began))" "$detail"
+      show_live "$step" "$((SECONDS - began))" "${detail:-$(last_line "$log")}"
       continue
     fi
     ((status == 0)) || break
@@ -59,6 +59,8 @@ show_steps() {
   [[ -n $failure ]] || end_step "$step" "$((SECONDS - began))"
   clear_live
 }
+
+last_line() { [[ -z $live ]] || tail -c 400 -- "$1" | tr '\r' '\n' | tail -n 1; }
 
 # `pmstatus:clang-21:63.2500:Unpacking clang-21 (amd64)` as `63 %  Unpacking clang-21 (amd64)`.
 apt_detail() {
