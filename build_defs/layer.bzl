@@ -12,6 +12,9 @@ that line fails the build, for its parent asks it for the same. docs/layering.md
 has the rules.
 """
 
+# Lowest first, as in //build_defs/gates/policy.py.
+_LAYERS = ["primitives", "allocator", "memory", "device"]
+
 # Every attribute by which a rule of this repository names another target.
 _LABEL_ATTRIBUTES = (
     "actual",
@@ -57,6 +60,29 @@ def _target(name, rule):
         "test": bool(rule.get("testonly")) or rule["kind"].endswith("_test"),
         "visibility": _strings(rule.get("visibility")),
     }
+
+def _tell(layer, target):
+    """Says where code belongs beside what Bazel says of a dependency upwards.
+
+    Bazel refuses it by visibility, and then the tests that would tell are not
+    built.
+    """
+    for above in _LAYERS[_LAYERS.index(layer) + 1:]:
+        for labels in target["labels"].values():
+            for label in labels:
+                for part in label.split('"'):
+                    if part.lstrip("@").startswith(("//%s/" % above, "//%s:" % above)):
+                        # buildifier: disable=print
+                        print(("//%s:%s depends on %s, but %s lies above %s. Code that needs %s " +
+                               "belongs in %s/ or above it: docs/layering.md.") % (
+                            native.package_name(),
+                            target["name"],
+                            part,
+                            above,
+                            layer,
+                            above,
+                            above,
+                        ))
 
 def _manifest_impl(ctx):
     own = ctx.actions.declare_file(ctx.label.name + ".json")
@@ -125,6 +151,8 @@ def layer_package():
         allow_empty = True,
     )]
     targets = [_target(name, rule) for name, rule in native.existing_rules().items()]
+    for target in targets:
+        _tell(layer, target)
     visibility = ["//%s:__subpackages__" % layer, "//build_defs/gates:__pkg__"]
 
     native.filegroup(

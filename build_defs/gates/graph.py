@@ -59,6 +59,12 @@ def _refusal(layer, label, test=False):
         return f"{layer} may not use @{repository}", home
     package = label[2:].split(":", 1)[0]
     used = policy.layer_of(package)
+    first = package.split("/", 1)[0]
+    if first in policy.ABOVE:
+        return (
+            f"{layer} may not use {first}, which lies above every layer",
+            f"depend on the layer's own target instead of the public face's, or move the code to {first}/",
+        )
     if used is None:
         return (
             f"{layer} may not use //{package}, which is no layer",

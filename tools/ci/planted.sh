@@ -74,7 +74,8 @@ accepted() {
 
 # Gate 1: visibility.
 
-# edge USER USED: the build of a library in USER that depends on USED is refused.
+# edge USER USED: the build of a library in USER that depends on USED is refused. Within
+# a layer the person is told where such code belongs, too.
 edge() {
   plant_package "$1" <<END
 cc_library(name = "planted", deps = ["$2"])
@@ -82,14 +83,14 @@ END
   local used=$2
   [[ $used == *:* ]] || used=$used:${used##*/}
   refused "//$1 -> $2 (visibility)" \
-    "target '$used' is not visible from target '//$1:planted'" build --nobuild "//$1:planted"
+    "${3:-}.*target '$used' is not visible from target '//$1:planted'" build --nobuild "//$1:planted"
   rm -r -- "${tree:?}/$1"
 }
 
-edge allocator/planted //memory/epoch
-edge allocator/planted //device/simd:simd_mask
-edge primitives/planted //allocator:arena
-edge memory/planted //device/simd:simd_mask
+edge allocator/planted //memory/epoch 'belongs in memory/ or above it'
+edge allocator/planted //device/simd:simd_mask 'belongs in device/ or above it'
+edge primitives/planted //allocator:arena 'belongs in allocator/ or above it'
+edge memory/planted //device/simd:simd_mask 'belongs in device/ or above it'
 edge tools/planted //allocator:arena
 edge docs/planted //primitives:page_id
 edge planted //memory/epoch
@@ -149,7 +150,7 @@ gate_says() {
 }
 where=allocator/planted
 gate_says 'a public library in a layer (visibility_gate)' "$where/BUILD.bazel:8: //$where:planted is visible to \"//visibility:public\""
-gate_says 'allocator -> the public face (graph_gate)' "//$where:planted -> //mmsb:arena: allocator may not use //mmsb"
+gate_says 'allocator -> the public face (graph_gate)' "//$where:planted -> //mmsb:arena: allocator may not use mmsb, which lies above every layer"
 gate_says 'a file that no target lists (graph_gate)' "$where/unlisted.h:1: no target lists this file"
 gate_says 'parse_headers turned off (headers_gate)' "$where/BUILD.bazel:11: parse_headers is turned off"
 gate_says 'a header that is never parsed (parsed_gate)' "$where/planted.h:1: this header was not parsed on its own"
