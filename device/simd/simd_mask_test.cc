@@ -6,17 +6,19 @@
 #include <random>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "device/simd/testing/simd_mask_reference.h"
 #include "gtest/gtest.h"
 #include "hwy/targets.h"
+#include "primitives/os_guarded_region.h"
+#include "primitives/os_memory.h"
 
 namespace mmsb {
 namespace {
 
 constexpr size_t kAlignments = 64;
+constexpr size_t kLongestBytes = 4 * 64;
 
 size_t MaskBytes(size_t bytes) { return (bytes + 7) / 8; }
 
@@ -37,6 +39,10 @@ class AlignedBytes {
   std::vector<std::byte> storage_;
   std::byte* base_;
 };
+
+std::span<std::byte> WholeOf(const GuardedRegion& region) {
+  return {static_cast<std::byte*>(region.data()), region.bytes()};
+}
 
 // Once for each target that the program holds and the machine supports.
 class SimdMaskTest : public testing::TestWithParam<int64_t> {
@@ -186,6 +192,43 @@ TEST_P(SimdMaskTest, EveryAlignment) {
         ExpectLikeReference(before, after, /*mask_offset=*/(a * 7 + b) % 64);
         if (HasFatalFailure()) return;
       }
+    }
+  }
+}
+
+// Each span in memory of its own between two guards, at its first bytes and at
+// its last, so that a read or write outside it ends the test. Lengths up to 4
+// of the longest vectors.
+TEST_P(SimdMaskTest, NothingOutsideTheSpansIsTouched) {
+  GuardedRegion before_region, after_region, mask_region;
+  for (GuardedRegion* region : {&before_region, &after_region, &mask_region}) {
+    ASSERT_TRUE(
+        GuardedRegion::Create(SystemMapper(), kLongestBytes, region).ok());
+  }
+  std::mt19937_64 random(5);
+  FillRandom(WholeOf(before_region), random);
+  const auto place = [](const GuardedRegion& region, size_t bytes, bool last) {
+    const std::span<std::byte> whole = WholeOf(region);
+    return last ? whole.last(bytes) : whole.first(bytes);
+  };
+  for (size_t bytes = 0; bytes <= kLongestBytes; ++bytes) {
+    for (const bool last : {false, true}) {
+      const std::span<std::byte> before = place(before_region, bytes, last);
+      const std::span<std::byte> after = place(after_region, bytes, last);
+      std::copy(before.begin(), before.end(), after.begin());
+      ChangeSome(after, 100'000, random);
+      const std::span<std::byte> mask =
+          place(mask_region, MaskBytes(bytes), last);
+      expected_.assign(mask.size(), 0);
+      const size_t expected_count =
+          GenerateMaskReference(before, after, expected_);
+      const size_t count =
+          GenerateMask(before, after,
+                       {reinterpret_cast<uint8_t*>(mask.data()), mask.size()});
+      ASSERT_EQ(count, expected_count) << bytes << " bytes";
+      ASSERT_TRUE(std::equal(mask.begin(), mask.end(),
+                             std::as_bytes(std::span(expected_)).begin()))
+          << bytes << " bytes";
     }
   }
 }
