@@ -13,7 +13,8 @@ namespace mmsb {
 // the object's locks before the fork and gives them back after it, in both
 // processes.
 //
-// The hook is a member of the object, which owns it; registering allocates
+// The hook is a member of the object, which owns it, and declared after what
+// its callbacks use, so that it is unregistered first; registering allocates
 // nothing but, for the first hook of the process, what pthread_atfork() does.
 // Hooks run on the forking thread: `before` in the reverse order of
 // registration, the others in that order. So who is registered first is locked

@@ -122,10 +122,10 @@ class Counter {
   }
 
  private:
-  ForkHook hook_;
   Mutex mutex_;
   uint64_t first_ MMSB_GUARDED_BY(mutex_) = 0;
   uint64_t second_ MMSB_GUARDED_BY(mutex_) = 0;
+  ForkHook hook_;  // Last: unregistered before the mutex is gone.
 };
 
 TEST(ForkHookTest, AChildOfAThreadedProcessFindsTheObjectWholeAndUnlocked) {
