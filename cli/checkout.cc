@@ -1,0 +1,180 @@
+#include "cli/checkout.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/arguments.h"
+#include "cli/aside_file.h"
+#include "cli/command.h"
+#include "cli/paths.h"
+#include "cli/progress_bar.h"
+#include "cli/text.h"
+#include "memory/log/file_system.h"
+#include "memory/page/page.h"
+#include "memory/page/page_allocator.h"
+#include "memory/store/page_store.h"
+#include "primitives/bytes.h"
+#include "primitives/page_id.h"
+
+namespace mmsb {
+namespace {
+
+constexpr size_t kChunkBytes = 1 * kMiB;
+
+bool IsZero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes,
+                             [](std::byte b) { return b == std::byte{0}; });
+}
+
+// Writes the state to `out`, an empty file; chunks of zeros become holes.
+absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
+                        ProgressBar& progress, File& out) {
+  PageAllocator memory;
+  absl::StatusOr<Page*> page = memory.Allocate({.bytes = kChunkBytes});
+  if (!page.ok()) return page.status();
+  const std::span<std::byte> chunk = (*page)->contents();
+  if (absl::Status status = out.Truncate(snapshot.bytes()); !status.ok()) {
+    return status;
+  }
+  for (uint64_t done = 0; done < snapshot.bytes();) {
+    const uint64_t first = done / page_bytes;
+    const size_t pages = static_cast<size_t>(
+        std::min<uint64_t>(kChunkBytes / page_bytes, snapshot.pages() - first));
+    const size_t bytes = static_cast<size_t>(
+        std::min<uint64_t>(pages * page_bytes, snapshot.bytes() - done));
+    if (absl::Status status = snapshot.Read(PageId::FromValue(first),
+                                            chunk.first(pages * page_bytes));
+        !status.ok()) {
+      return status;
+    }
+    if (!IsZero(chunk.first(bytes))) {
+      if (absl::Status status = out.WriteAt(done, chunk.first(bytes));
+          !status.ok()) {
+        return status;
+      }
+    }
+    done += bytes;
+    progress.Update(done, snapshot.bytes());
+  }
+  return absl::OkStatus();
+}
+
+// What is at `path`, if anything. An error when it is nothing that may be
+// replaced.
+absl::StatusOr<bool> ExistsAsFile(FileSystem& file_system,
+                                  const std::string& path) {
+  absl::StatusOr<FileInfo> info = file_system.Info(path);
+  if (absl::IsNotFound(info.status())) {
+    if (!path.ends_with('/')) return false;
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", path, "' names a directory"));
+  }
+  if (!info.ok()) return info.status();
+  if (info->kind == FileKind::kRegular) return true;
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", path, "' is ",
+                   info->kind == FileKind::kDirectory ? "a directory"
+                                                      : "not a regular file"));
+}
+
+absl::StatusOr<int> Run(const Arguments& arguments,
+                        const CommandContext& context) {
+  const std::string& store_path = arguments.Path(0);
+  const std::string& out_path = arguments.Path(2);
+  const bool force = arguments.Has("force");
+
+  absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
+      context.file_system, store_path, {.clock = context.clock});
+  if (!store.ok()) return store.status();
+  if (absl::Status status = CheckOutsideStore(out_path, store_path);
+      !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<bool> exists = ExistsAsFile(context.file_system, out_path);
+  if (!exists.ok()) return exists.status();
+  const auto refusal = [&] {
+    return absl::AlreadyExistsError(
+        absl::StrCat("'", out_path, "' exists; --force replaces it"));
+  };
+  if (*exists && !force) return refusal();
+  absl::StatusOr<PageStore::Snapshot> snapshot =
+      (*store)->SnapshotAt(arguments.EpochAt(1));
+  if (!snapshot.ok()) return snapshot.status();
+
+  // A file that a symbolic link leads to is replaced, and not the link.
+  const std::string final_path = *exists ? ResolvedPath(out_path) : out_path;
+  const int64_t started_ns = context.clock.Now();
+  absl::StatusOr<AsideFile> aside =
+      AsideFile::Create(context.file_system, final_path);
+  if (!aside.ok()) return aside.status();
+  if (*exists) {
+    // Nobody may read the new contents who might not read the old.
+    std::error_code error;
+    const std::filesystem::file_status old =
+        std::filesystem::status(final_path, error);
+    if (!error) {
+      std::filesystem::permissions(aside->aside_path(), old.permissions(),
+                                   error);
+    }
+    if (error) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("cannot keep the permissions of '", out_path,
+                       "': ", error.message()));
+    }
+  }
+  {
+    ProgressBar progress(context, "checking out");
+    if (absl::Status status = WriteState(*snapshot, (*store)->page_bytes(),
+                                         progress, aside->file());
+        !status.ok()) {
+      return status;
+    }
+  }
+  absl::Status published = aside->Publish(force ? FileSystem::IfExists::kReplace
+                                                : FileSystem::IfExists::kFail);
+  if (absl::IsAlreadyExists(published)) return refusal();
+  if (!published.ok()) return published;
+  const int64_t took_ns = context.clock.Now() - started_ns;
+  absl::FPrintF(context.out, "epoch %v: %s, %s, %s\n", snapshot->epoch(),
+                BytesText(snapshot->bytes()), DurationText(took_ns),
+                RateText(snapshot->bytes(), took_ns));
+  return 0;
+}
+
+}  // namespace
+
+const Command& CheckoutCommand() {
+  static const Command* const command = new Command{
+      .name = "checkout",
+      .summary = "write the contents of an epoch to a file",
+      .description =
+          "Writes epoch EPOCH of STORE to OUT, bit for bit as it was "
+          "committed.\n"
+          "The file is written under another name beside OUT, synced and\n"
+          "renamed when it is whole: OUT is never seen in part. Every page is\n"
+          "compared with its checksum; when one is damaged, there is an error\n"
+          "and no OUT. Long runs of zeros become holes.",
+      .examples =
+          "mmsb checkout state.mmsb 3 state-3.bin\n"
+          "mmsb checkout --force state.mmsb 3 state.bin",
+      .operands = {{.name = "STORE"},
+                   {.name = "EPOCH", .kind = Operand::Kind::kEpoch},
+                   {.name = "OUT"}},
+      .options = {{.name = "force",
+                   .letter = 'f',
+                   .help = "replace OUT when it exists"}},
+      .run = Run};
+  return *command;
+}
+
+}  // namespace mmsb
