@@ -98,7 +98,8 @@ def cc_fuzz_test(name, srcs, corpus, deps = [], tags = [], **kwargs):
     )
     cc_test(
         name = name,
-        args = ["$(rootpaths :%s_corpus)" % name],
+        # Bazel refuses to expand a label to no files; the test says it better.
+        args = ["$(rootpaths :%s_corpus)" % name] if corpus else [],
         data = [":%s_corpus" % name],
         tags = tags,
         deps = [

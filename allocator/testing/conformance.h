@@ -57,7 +57,7 @@ class AllocatorConformanceTest : public ::testing::Test {
       if constexpr (OwningAllocator<Allocator>) {
         const auto* const first = static_cast<const std::byte*>(p);
         EXPECT_TRUE(allocator().Owns(first));
-        if (bytes > 1) EXPECT_TRUE(allocator().Owns(first + (bytes - 1)));
+        EXPECT_TRUE(allocator().Owns(first + (std::max<size_t>(bytes, 1) - 1)));
       }
     }
     CheckStats();
@@ -127,7 +127,9 @@ TYPED_TEST_P(AllocatorConformanceTest, BlocksAreApartAlignedAndIntact) {
       this->Give(live.back());
       live.pop_back();
     }
-    if (step % 256 == 0) ASSERT_EQ(this->ledger_.Check(), "");
+    if (step % 256 == 0) {
+      ASSERT_EQ(this->ledger_.Check(), "");
+    }
     if (::testing::Test::HasFailure()) return;
   }
   EXPECT_GT(served, 0u);
