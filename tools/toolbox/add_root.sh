@@ -62,19 +62,25 @@ add_msan() {
   rm -rf "$root$kWork"
 }
 
-steps=2
-[[ $name != msan ]] || steps=5
-step "[1/$steps] package lists"
-prepare_root
-printf 'deb %s %s main\n' "$mirror" "$kSuite" >"$root/etc/apt/sources.list"
-# What an interrupted run left.
-in_root dpkg --configure -a
-apt update
-apt install --fix-broken
-step "[2/$steps] packages"
-declare -n packages=kPackages_$name
-apt install "${packages[@]}"
-[[ $name != msan ]] || add_msan
-apt clean
-rm -rf "$root"/var/lib/apt/lists/*
-sync -f "$root"
+# One function, read whole before it runs: the file may be replaced meanwhile.
+add_root() {
+  local steps=2
+  [[ $name != msan ]] || steps=5
+  step "[1/$steps] package lists"
+  prepare_root
+  printf 'deb %s %s main\n' "$mirror" "$kSuite" >"$root/etc/apt/sources.list"
+  # What an interrupted run left.
+  in_root dpkg --configure -a
+  apt update
+  apt install --fix-broken
+  step "[2/$steps] packages"
+  local -n packages=kPackages_$name
+  apt install "${packages[@]}"
+  [[ $name != msan ]] || add_msan
+  apt clean
+  rm -rf "$root"/var/lib/apt/lists/*
+  sync -f "$root"
+}
+
+add_root
+exit

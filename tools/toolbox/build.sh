@@ -56,11 +56,11 @@ build_toolbox() {
 }
 
 need_debootstrap() {
-  local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  ! type -P debootstrap >/dev/null || [[ ! -f $keyring ]] || return 0
+  ! type -P debootstrap >/dev/null || [[ ! -f $kKeyring ]] || return 0
   say "installing debootstrap (apt-get install debootstrap debian-archive-keyring)"
   local install=(apt-get install -y --no-install-recommends debootstrap debian-archive-keyring)
   { "${install[@]}" || { apt-get update; "${install[@]}"; }; } </dev/null >>"$1" 2>&1 || true
-  type -P debootstrap >/dev/null ||
+  hash -r
+  { type -P debootstrap >/dev/null && [[ -f $kKeyring ]]; } ||
     die "there is no debootstrap and apt-get cannot install it ($(reason_in "$1")): install it by hand, or set MMSB_BAZEL to a Bazel 7"
 }

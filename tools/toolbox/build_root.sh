@@ -33,7 +33,7 @@ configure_dpkg() {
 base_system() {
   printf 'timeout=20\ntries=3\n' >"$aside/wgetrc"
   WGETRC=$aside/wgetrc debootstrap --variant=minbase --include=ca-certificates \
-    --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
+    --keyring="$kKeyring" \
     "$kSuite" "$root" "$mirror" /usr/share/debootstrap/scripts/sid ||
     fail "debootstrap failed ($(last_words)): run again, or set MMSB_DEBIAN_MIRROR to another mirror"
   rm "$aside/wgetrc"
@@ -74,21 +74,27 @@ record_versions() {
   date '+%Y-%m-%d %H:%M' >"$aside/built"
 }
 
-step "[1/5] base system"
-configure_dpkg
-keep_downloads
-base_system
-step "[2/5] package lists"
-prepare_root
-apt update
-step "[3/5] Bazel and compilers"
-apt install "${kPackages[@]}"
-step "[4/5] source archives"
-source_archives
-step "[5/5] making it whole"
-configure_bazel
-apt clean
-rm -rf "$root"/var/lib/apt/lists/*
-mkdir -p "$root/var/cache/mmsb/disk" "$aside/bazel" "$aside/addons"
-record_versions
-sync -f "$aside"
+# One function, read whole before it runs: the file may be replaced meanwhile.
+build_root() {
+  step "[1/5] base system"
+  configure_dpkg
+  keep_downloads
+  base_system
+  step "[2/5] package lists"
+  prepare_root
+  apt update
+  step "[3/5] Bazel and compilers"
+  apt install "${kPackages[@]}"
+  step "[4/5] source archives"
+  source_archives
+  step "[5/5] making it whole"
+  configure_bazel
+  apt clean
+  rm -rf "$root"/var/lib/apt/lists/*
+  mkdir -p "$root/var/cache/mmsb/disk" "$aside/bazel" "$aside/addons"
+  record_versions
+  sync -f "$aside"
+}
+
+build_root
+exit

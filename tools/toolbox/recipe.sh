@@ -26,6 +26,7 @@ readonly kArchives=(
 # --- not part of the identity from here on
 
 readonly kNeededMiB=3500
+readonly kKeyring=${MMSB_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 # Add-ons: what only some need. msan also builds a libc++ (add_msan.sh).
 readonly kAddons=(msan bench aarch64)

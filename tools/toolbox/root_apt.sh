@@ -11,7 +11,10 @@ fail() {
 # The end of the log, which is where this script's own output goes.
 last_words() { reason_in "$(readlink /proc/self/fd/2)"; }
 
-in_root() { DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/apt chroot "$root" "$@"; }
+in_root() {
+  chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8 LC_ALL=C.UTF-8 \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/apt "$@"
+}
 
 # The machine's way to the network (names, proxies, certificates), and the mirror's date.
 prepare_root() {
