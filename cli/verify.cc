@@ -46,10 +46,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       absl::StrCat(CountText(report->epochs, "epoch"), ", ",
                    CountText(report->page_versions, "version"),
                    " of pages, a log of ", BytesText(report->log_bytes));
-  if (report->torn_bytes > 0) {
-    absl::FPrintF(context.out,
-                  "%s at the log's end are of a commit that is not done\n",
-                  BytesText(report->torn_bytes));
+  for (const std::string& note : report->notes) {
+    absl::FPrintF(context.out, "note: %s\n", EscapedText(note));
   }
   if (report->ok()) {
     absl::FPrintF(context.out, "sound: %s\n", looked_at);

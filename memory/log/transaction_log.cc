@@ -236,8 +236,10 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     if (!read.ok()) return read.status();
     report.header_damaged =
         log_bytes > StoreHeader::kBytes && bytes != header_.Encode();
-    report.tip_damaged =
-        tip->damaged && log_was_there && log_bytes > StoreHeader::kBytes;
+    if (log_was_there && log_bytes > StoreHeader::kBytes) {
+      report.tip_damaged = tip->damaged && tip->known;
+      report.tip_lost = !tip->known;
+    }
   }
 
   struct Pending {
@@ -367,6 +369,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     newest_ = report.newest;
     committed_end_ = report.end;
     end_ = report.end;
+    tip_is_behind_ = tip->damaged || tip->tip.epoch < newest_;
   }
   return report;
 }
@@ -403,10 +406,20 @@ absl::Status TransactionLog::BeginAppending() {
     }
     committed_end_ = StoreHeader::kBytes;
   }
+  if (tip_is_behind_ && newest_ != Epoch()) {
+    if (absl::Status status = WriteTip(); !status.ok()) return status;
+  }
+  tip_is_behind_ = false;
   end_ = committed_end_;
   sequence_ = 0;
   state_ = State::kAppending;
   return absl::OkStatus();
+}
+
+// Says that the log is acknowledged up to committed_end_.
+absl::Status TransactionLog::WriteTip() {
+  const LogTip tip{.epoch = newest_, .end = committed_end_};
+  return tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
 }
 
 absl::Status TransactionLog::Write(uint64_t position,
@@ -474,14 +487,9 @@ absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
     }
     directory_synced_ = true;
   }
-  const LogTip tip{.epoch = newest_.Next(), .end = end_};
-  if (absl::Status status =
-          tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
-      !status.ok()) {
-    return status;
-  }
-  newest_ = tip.epoch;
+  newest_ = newest_.Next();
   committed_end_ = end_;
+  if (absl::Status status = WriteTip(); !status.ok()) return status;
   state_ = State::kReplayed;
   return newest_;
 }

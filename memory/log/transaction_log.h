@@ -93,7 +93,8 @@ class TransactionLog {
     uint64_t torn_bytes = 0;      // of an unfinished transaction, after `end`
     std::vector<Damage> damage;   // in order of position
     bool header_damaged = false;  // of the log file; harmless
-    bool tip_damaged = false;     // one slot, or both; harmless alone
+    bool tip_damaged = false;     // one slot; harmless, the other one serves
+    bool tip_lost = false;        // both slots, or the file
   };
 
   // Opens the log of the store in `directory`, whose header is `header`. A log
@@ -137,6 +138,7 @@ class TransactionLog {
   absl::Status OpenIfPresent(const std::string& path,
                              std::unique_ptr<File>& file);
   absl::Status BeginAppending();
+  absl::Status WriteTip();
   absl::Status Write(uint64_t position, std::span<const std::byte> bytes);
   absl::StatusOr<uint64_t> AppendRecord(RecordKind kind,
                                         std::span<const std::byte> meta,
@@ -152,6 +154,7 @@ class TransactionLog {
   Epoch newest_;
   uint64_t committed_end_ = 0;  // of the last whole transaction, in bytes
   uint64_t end_ = 0;            // of what was appended since, in bytes
+  bool tip_is_behind_ = false;  // or a slot of it is damaged
   // False until the first commit: an earlier process may have made the files
   // and ended before it synced their directory.
   bool directory_synced_ = false;

@@ -312,8 +312,9 @@ TEST_F(TransactionLogTest, ADamagedTipIsReportedAndHarmless) {
   }
   ASSERT_TRUE(files_.Remove(Path("tip")).ok());
   EXPECT_EQ(Replay().seen, kThree);
-  EXPECT_TRUE(Replay().report.tip_damaged);
+  EXPECT_TRUE(Replay().report.tip_lost);
   EXPECT_EQ(OpenAndReplay()->Commit({})->value(), 4u);
+  EXPECT_FALSE(Replay().report.tip_lost);
   EXPECT_FALSE(Replay().report.tip_damaged);
 }
 

@@ -549,9 +549,17 @@ absl::StatusOr<VerifyReport> PageStore::Verify(
   if (replayed->header_damaged) {
     report.damage.emplace_back("log: its header is damaged");
   }
+  if (replayed->tip_lost) {
+    report.damage.emplace_back("tip: both slots are damaged, or it is missing");
+  }
   if (replayed->tip_damaged) {
-    report.damage.emplace_back(
-        "tip: a slot is damaged, or the file is missing");
+    report.notes.emplace_back(
+        "tip: one of its two slots is damaged; the next commit mends it");
+  }
+  if (replayed->torn_bytes != 0) {
+    report.notes.push_back(absl::StrCat(
+        "log: ", replayed->torn_bytes,
+        " bytes of an unfinished commit; the next one cuts them off"));
   }
   for (const TransactionLog::Damage& damage : replayed->damage) {
     report.damage.push_back(absl::StrCat(
@@ -562,15 +570,12 @@ absl::StatusOr<VerifyReport> PageStore::Verify(
 }
 
 PageStoreStats PageStore::Stats() const {
-  PageStoreStats stats{.log_bytes = log_->bytes(),
-                       .pages = newest_table_.pages(),
-                       .table = table_pool_.Stats()};
-  for (uint64_t page = 0; page < stats.pages; ++page) {
-    const PageVersion version = newest_table_.Get(page).version;
-    if (version.form == PageVersion::Form::kZero) ++stats.zero_pages;
-    if (version.is_delta()) ++stats.delta_pages;
-  }
-  return stats;
+  const PageTable::Counts counts = newest_table_.Count();
+  return {.log_bytes = log_->bytes(),
+          .pages = newest_table_.pages(),
+          .zero_pages = counts.zero,
+          .delta_pages = counts.delta,
+          .table = table_pool_.Stats()};
 }
 
 PageStore::Snapshot::Snapshot(PageStore& store, Epoch epoch, uint64_t bytes,

@@ -65,6 +65,9 @@ struct VerifyReport {
   // Every place that is not as it was written, also where no epoch needs it.
   std::vector<std::string> damage;
 
+  // What is not as it was written, or was not finished, and endangers nothing.
+  std::vector<std::string> notes;
+
   bool ok() const { return damaged_epochs.empty() && damage.empty(); }
 };
 

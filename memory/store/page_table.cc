@@ -49,7 +49,9 @@ std::shared_ptr<PageTableLeaf> PageTablePool::New(const PageTableLeaf* leaf,
 
 PageTable::PageTable(PageTablePool& pool, size_t page_bytes)
     : pool_(&pool),
-      zero_page_checksum_(Crc32c(std::vector<std::byte>(page_bytes))) {}
+      zero_page_checksum_(Crc32c(std::vector<std::byte>(page_bytes))),
+      zero_leaf_checksum_(
+          ChecksumOf(std::vector<uint32_t>(kFanout, zero_page_checksum_))) {}
 
 absl::Status PageTable::Resize(uint64_t pages) {
   if (pages > kMaxPages) {
@@ -95,6 +97,7 @@ uint32_t PageTable::LeafChecksum(size_t index) {
       std::min<uint64_t>(kFanout, pages_ - index * kFanout));
   PageTableLeaf* const leaf = leaves_[index].get();
   if (leaf == nullptr) {
+    if (count == kFanout) return zero_leaf_checksum_;
     return ChecksumOf(std::vector<uint32_t>(count, zero_page_checksum_));
   }
   if (leaf->checksum_pages != count) {
@@ -118,6 +121,25 @@ uint32_t PageTable::Root() {
     level = std::move(above);
   }
   return level[0];
+}
+
+PageTable::Counts PageTable::Count() const {
+  Counts counts;
+  for (size_t i = 0; i < leaves_.size(); ++i) {
+    const uint64_t first = i * kFanout;
+    const auto count =
+        static_cast<size_t>(std::min<uint64_t>(kFanout, pages_ - first));
+    if (leaves_[i] == nullptr) {
+      counts.zero += count;
+      continue;
+    }
+    for (const PageVersion& version :
+         std::span(leaves_[i]->versions).first(count)) {
+      counts.zero += version.form == PageVersion::Form::kZero ? 1 : 0;
+      counts.delta += version.is_delta() ? 1 : 0;
+    }
+  }
+  return counts;
 }
 
 }  // namespace mmsb

@@ -88,6 +88,13 @@ class PageTable {
 
   uint32_t Root();
 
+  struct Counts {
+    uint64_t zero = 0;   // pages that are stored nowhere
+    uint64_t delta = 0;  // pages that are stored as a difference
+  };
+  // O(leaves + pages in leaves that are not zero throughout).
+  Counts Count() const;
+
   Entry zero() const { return Entry{PageVersion{}, zero_page_checksum_}; }
 
  private:
@@ -95,6 +102,7 @@ class PageTable {
 
   PageTablePool* pool_;
   uint32_t zero_page_checksum_;
+  uint32_t zero_leaf_checksum_;
   uint64_t pages_ = 0;
   std::vector<std::shared_ptr<PageTableLeaf>> leaves_;  // null: zero pages
 };

@@ -1,0 +1,508 @@
+#include "memory/store/page_store.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "memory/delta/delta.h"
+#include "memory/epoch/epoch.h"
+#include "memory/log/file_system.h"
+#include "memory/log/posix_file_system.h"
+#include "memory/log/testing/failing_file_system.h"
+#include "primitives/os_clock.h"
+#include "primitives/page_id.h"
+
+namespace mmsb {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+using Mode = PageStore::Mode;
+
+constexpr uint32_t kPageBytes = 512;
+
+Bytes Padded(Bytes state) {
+  state.resize((state.size() + kPageBytes - 1) / kPageBytes * kPageBytes);
+  return state;
+}
+
+// Commits `state` as the next epoch, as the mmsb command does.
+absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
+                                  std::string message = "") {
+  absl::StatusOr<PageStore::Snapshot> newest = store.Newest();
+  if (!newest.ok()) return newest.status();
+  absl::StatusOr<PageStore::Batch> batch = store.Begin(state.size());
+  if (!batch.ok()) return batch.status();
+  const Bytes after = Padded(state);
+  Bytes before(kPageBytes);
+  for (uint64_t page = 0; page * kPageBytes < after.size(); ++page) {
+    std::ranges::fill(before, std::byte{0});
+    if (page < newest->pages()) {
+      absl::Status status = newest->Read(PageId::FromValue(page), before);
+      if (!status.ok()) return status;
+    }
+    const auto contents =
+        std::span(after).subspan(page * kPageBytes, kPageBytes);
+    absl::StatusOr<Delta> delta = Delta::Make(before, contents);
+    if (!delta.ok()) return delta.status();
+    absl::Status status =
+        delta->changed_bytes() > kPageBytes / 2
+            ? batch->PutWhole(PageId::FromValue(page), contents,
+                              delta->changed_bytes())
+            : batch->Put(PageId::FromValue(page), *delta, contents);
+    if (!status.ok()) return status;
+  }
+  return store.Commit(*std::move(batch), {.message = std::move(message)});
+}
+
+absl::StatusOr<Bytes> ReadState(PageStore& store, Epoch epoch) {
+  absl::StatusOr<PageStore::Snapshot> snapshot = store.SnapshotAt(epoch);
+  if (!snapshot.ok()) return snapshot.status();
+  Bytes state(snapshot->pages() * kPageBytes);
+  absl::Status status = snapshot->Read(PageId::FromValue(0), state);
+  if (!status.ok()) return status;
+  const auto bytes = static_cast<size_t>(snapshot->bytes());
+  EXPECT_TRUE(std::all_of(state.begin() + static_cast<ptrdiff_t>(bytes),
+                          state.end(),
+                          [](std::byte b) { return b == std::byte{0}; }));
+  state.resize(bytes);
+  return state;
+}
+
+absl::StatusOr<VerifyReport> Verify(PageStore& store) {
+  return store.Verify([](uint64_t, uint64_t) {});
+}
+
+// States that follow one another: small edits, and now and then a growth, a
+// cut, a rewrite or no change at all.
+std::vector<Bytes> RandomHistory(uint64_t seed, size_t epochs) {
+  std::mt19937_64 random(seed);
+  std::vector<Bytes> history;
+  Bytes state;
+  for (size_t i = 0; i < epochs; ++i) {
+    switch (random() % 8) {
+      case 0:
+        state.resize(random() % 6000);
+        break;
+      case 1:
+        state.resize(state.size() + random() % 3000);
+        for (std::byte& b : state) b = static_cast<std::byte>(random());
+        break;
+      case 2:
+        if (!state.empty()) {
+          std::fill_n(state.begin(), random() % state.size(), std::byte{0});
+        }
+        break;
+      case 3:
+        break;
+      default:
+        if (state.empty()) state.resize(1 + random() % 3000);
+        for (uint64_t edits = random() % 20; edits > 0; --edits) {
+          state[random() % state.size()] = static_cast<std::byte>(random());
+        }
+    }
+    history.push_back(state);
+  }
+  return history;
+}
+
+class PageStoreTest : public testing::Test {
+ protected:
+  PageStoreTest() {
+    const testing::TestInfo& test =
+        *testing::UnitTest::GetInstance()->current_test_info();
+    path_ = testing::TempDir() + "store_" + test.name();
+    RemoveStore();
+  }
+  ~PageStoreTest() override { RemoveStore(); }
+
+  void RemoveStore() {
+    const absl::StatusOr<std::vector<std::string>> names = files_.List(path_);
+    if (!names.ok()) return;
+    for (const std::string& name : *names) {
+      EXPECT_TRUE(files_.Remove(path_ + "/" + name).ok());
+    }
+    EXPECT_TRUE(files_.Remove(path_).ok());
+  }
+
+  absl::StatusOr<std::unique_ptr<PageStore>> TryOpen(Mode mode) {
+    return PageStore::Open(
+        files_, path_,
+        {.mode = mode, .page_bytes = kPageBytes, .clock = clock_});
+  }
+  std::unique_ptr<PageStore> Open(Mode mode) {
+    absl::StatusOr<std::unique_ptr<PageStore>> store = TryOpen(mode);
+    EXPECT_TRUE(store.ok()) << store.status();
+    return *std::move(store);
+  }
+
+  void Write(const std::vector<Bytes>& history) {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    for (size_t i = 0; i < history.size(); ++i) {
+      clock_.Advance(1);
+      const absl::StatusOr<Epoch> epoch =
+          CommitState(*store, history[i], absl::StrCat("m", i + 1));
+      ASSERT_TRUE(epoch.ok()) << epoch.status();
+      ASSERT_EQ(epoch->value(), i + 1);
+    }
+  }
+
+  void Expect(PageStore& store, const std::vector<Bytes>& history) {
+    ASSERT_EQ(store.newest().value(), history.size());
+    for (size_t i = 0; i < history.size(); ++i) {
+      const absl::StatusOr<Bytes> state =
+          ReadState(store, Epoch::FromValue(i + 1));
+      ASSERT_TRUE(state.ok()) << state.status();
+      ASSERT_EQ(*state, history[i]) << "epoch " << i + 1;
+      ASSERT_EQ(store.epochs()[i].message, absl::StrCat("m", i + 1));
+      ASSERT_EQ(store.epochs()[i].bytes, history[i].size());
+    }
+    const absl::StatusOr<VerifyReport> report = Verify(store);
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_TRUE(report->ok());
+    ASSERT_EQ(report->epochs, history.size());
+  }
+
+  Bytes Load(const std::string& name) {
+    Bytes bytes(static_cast<size_t>(files_.Info(path_ + "/" + name)->bytes));
+    const auto file =
+        *files_.Open(path_ + "/" + name, FileSystem::Access::kRead);
+    EXPECT_EQ(*file->ReadAt(0, bytes), bytes.size());
+    return bytes;
+  }
+  void Save(const std::string& name, const Bytes& bytes) {
+    const auto file =
+        *files_.Open(path_ + "/" + name, FileSystem::Access::kCreate);
+    ASSERT_TRUE(file->Truncate(bytes.size()).ok());
+    ASSERT_TRUE(file->WriteAt(0, bytes).ok());
+  }
+
+  FileSystem& files_ = PosixFileSystem();
+  ManualClock clock_{0, 1'000'000};
+  std::string path_;
+};
+
+TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    const std::vector<Bytes> history = RandomHistory(seed, 60);
+    Write(history);
+    Expect(*Open(Mode::kRead), history);
+    RemoveStore();
+  }
+}
+
+TEST_F(PageStoreTest, EpochsGoOnInALaterProcess) {
+  const std::vector<Bytes> history = RandomHistory(7, 20);
+  for (size_t i = 0; i < history.size(); ++i) {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    ASSERT_TRUE(CommitState(*store, history[i], absl::StrCat("m", i + 1)).ok());
+  }
+  Expect(*Open(Mode::kRead), history);
+}
+
+TEST_F(PageStoreTest, EpochInfoTellsWhatChanged) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  EXPECT_EQ(store->newest(), Epoch());
+  EXPECT_EQ(store->Newest()->pages(), 0u);
+  Bytes state(3 * kPageBytes, std::byte{1});
+  ASSERT_TRUE(CommitState(*store, state, "first").ok());
+  state[5] = std::byte{2};
+  state[kPageBytes] = std::byte{2};
+  clock_.Advance(500);
+  ASSERT_TRUE(CommitState(*store, state, "second").ok());
+  const EpochInfo& info = store->epochs()[1];
+  EXPECT_EQ(info.changed_bytes, 2u);
+  EXPECT_EQ(info.changed_pages, 2u);
+  EXPECT_EQ(info.bytes, 3 * kPageBytes);
+  EXPECT_EQ(info.time_ns, 1'000'500);
+  EXPECT_EQ(info.message, "second");
+  EXPECT_LT(info.stored_bytes, 300u) << "a delta, not pages";
+  const PageStoreStats stats = store->Stats();
+  EXPECT_EQ(stats.pages, 3u);
+  EXPECT_EQ(stats.delta_pages, 2u);
+  EXPECT_EQ(stats.zero_pages, 0u);
+  EXPECT_TRUE(stats.table.IdentityHolds());
+}
+
+TEST_F(PageStoreTest, ASparseStateTakesAlmostNoRoom) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  absl::StatusOr<PageStore::Batch> batch = store->Begin(uint64_t{1} << 40);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  const Bytes ones(kPageBytes, std::byte{1});
+  ASSERT_TRUE(batch->PutWhole(PageId::FromValue(1u << 30), ones, 512).ok());
+  ASSERT_TRUE(store->Commit(*std::move(batch), {}).ok());
+  EXPECT_LT(store->Stats().log_bytes, 2048u);
+  Bytes out(2 * kPageBytes);
+  ASSERT_TRUE(
+      store->Newest()->Read(PageId::FromValue((1u << 30) - 1), out).ok());
+  EXPECT_TRUE(std::equal(ones.begin(), ones.end(), out.begin() + kPageBytes));
+}
+
+TEST_F(PageStoreTest, WhatACutStateHadDoesNotComeBack) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  ASSERT_TRUE(CommitState(*store, Bytes(1000, std::byte{1})).ok());
+  // Neither batch puts a page: the store itself must clear the cut page's tail.
+  for (const uint64_t bytes : {600, 2000}) {
+    absl::StatusOr<PageStore::Batch> batch = store->Begin(bytes);
+    ASSERT_TRUE(batch.ok());
+    ASSERT_TRUE(store->Commit(*std::move(batch), {}).ok());
+  }
+  Bytes expected(600, std::byte{1});
+  EXPECT_EQ(*ReadState(*store, Epoch::FromValue(2)), expected);
+  expected.resize(2000);
+  EXPECT_EQ(*ReadState(*store, Epoch::FromValue(3)), expected);
+}
+
+TEST_F(PageStoreTest, ReadingAPageNeverNeedsMoreThanTheStatedVersions) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  Bytes state(kPageBytes, std::byte{1});
+  size_t whole = 0;
+  for (size_t i = 0; i < 100; ++i) {
+    state[i] = std::byte{2};
+    ASSERT_TRUE(CommitState(*store, state).ok());
+    if (store->epochs().back().stored_bytes > kPageBytes) ++whole;
+  }
+  EXPECT_EQ(whole, 6u) << "the first, and every 17th after it";
+}
+
+TEST_F(PageStoreTest, SnapshotsKeepTheirEpochWhileCommitsGoOn) {
+  const std::vector<Bytes> history = RandomHistory(3, 30);
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  std::vector<PageStore::Snapshot> snapshots;
+  for (const Bytes& state : history) {
+    ASSERT_TRUE(CommitState(*store, state).ok());
+    snapshots.push_back(*store->Newest());
+  }
+  for (size_t i = 0; i < history.size(); ++i) {
+    Bytes state(snapshots[i].pages() * kPageBytes);
+    ASSERT_TRUE(snapshots[i].Read(PageId::FromValue(0), state).ok());
+    EXPECT_EQ(state, Padded(history[i]));
+  }
+}
+
+TEST_F(PageStoreTest, SharedPagesAreKnownWithoutReading) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  Bytes state(3 * kPageBytes, std::byte{1});
+  ASSERT_TRUE(CommitState(*store, state).ok());
+  state[kPageBytes] = std::byte{9};
+  ASSERT_TRUE(CommitState(*store, state).ok());
+  const PageStore::Snapshot first = *store->SnapshotAt(Epoch::FromValue(1));
+  const PageStore::Snapshot second = *store->SnapshotAt(Epoch::FromValue(2));
+  EXPECT_TRUE(second.SharesPage(first, PageId::FromValue(0)));
+  EXPECT_FALSE(second.SharesPage(first, PageId::FromValue(1)));
+  EXPECT_TRUE(second.SharesPage(first, PageId::FromValue(2)));
+  EXPECT_FALSE(second.SharesPage(first, PageId::FromValue(3)));
+}
+
+TEST_F(PageStoreTest, ADroppedBatchLeavesNothing) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  ASSERT_TRUE(CommitState(*store, Bytes(700, std::byte{1}), "m1").ok());
+  const uint64_t bytes = store->Stats().log_bytes;
+  {
+    absl::StatusOr<PageStore::Batch> batch = store->Begin(10 << 20);
+    ASSERT_TRUE(batch.ok());
+    const Bytes page(kPageBytes, std::byte{5});
+    for (uint64_t i = 0; i < 5000; ++i) {
+      ASSERT_TRUE(batch->PutWhole(PageId::FromValue(i), page, 1).ok());
+    }
+    EXPECT_EQ(store->Begin(1).status().code(),
+              absl::StatusCode::kFailedPrecondition)
+        << "one batch at a time";
+    EXPECT_GT(files_.Info(path_ + "/log")->bytes, bytes) << "it was streamed";
+  }
+  EXPECT_EQ(files_.Info(path_ + "/log")->bytes, bytes);
+  ASSERT_TRUE(CommitState(*store, Bytes(700, std::byte{2}), "m2").ok());
+  Expect(*store, {Bytes(700, std::byte{1}), Bytes(700, std::byte{2})});
+}
+
+TEST_F(PageStoreTest, ABatchRefusesWhatDoesNotFitAndNamesThePage) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  const Bytes page(kPageBytes, std::byte{5});
+  const auto put = [&](std::vector<uint64_t> pages, const Bytes& contents,
+                       uint64_t bytes = 4 * kPageBytes) {
+    absl::StatusOr<PageStore::Batch> batch = store->Begin(bytes);
+    EXPECT_TRUE(batch.ok());
+    absl::Status status;
+    for (const uint64_t p : pages) {
+      status.Update(batch->PutWhole(PageId::FromValue(p), contents, 1));
+    }
+    return status;
+  };
+  EXPECT_TRUE(put({0, 3}, page).ok());
+  EXPECT_EQ(put({4}, page).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(put({~uint64_t{0}}, page).code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(put({2, 1}, page).message(), "page 1 after page 2");
+  EXPECT_EQ(put({2, 2}, page).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(put({0}, Bytes(100)).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(put({0}, page, 100).message(),
+            "page 0 has bytes past the end of the state");
+  EXPECT_EQ(store->Begin(~uint64_t{0}).status().code(),
+            absl::StatusCode::kOutOfRange);
+  absl::StatusOr<PageStore::Batch> batch = store->Begin(1);
+  ASSERT_TRUE(batch.ok());
+  EXPECT_EQ(store
+                ->Commit(*std::move(batch),
+                         {.message = std::string(
+                              CommitInfo::kMaxMessageBytes + 1, 'x')})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(store->newest(), Epoch());
+}
+
+TEST_F(PageStoreTest, WhatIsNoStoreIsLeftAlone) {
+  EXPECT_EQ(TryOpen(Mode::kRead).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(TryOpen(Mode::kWrite).status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(files_.CreateDirectory(path_).ok());
+  EXPECT_EQ(TryOpen(Mode::kRead).status().code(), absl::StatusCode::kNotFound);
+  Save("letters", Bytes(3));
+  for (const Mode mode : {Mode::kRead, Mode::kWrite, Mode::kCreate}) {
+    EXPECT_EQ(TryOpen(mode).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(*files_.List(path_), std::vector<std::string>{"letters"});
+  ASSERT_TRUE(files_.Remove(path_ + "/letters").ok());
+
+  Save("MMSB", Bytes(64, std::byte{'x'}));
+  EXPECT_EQ(TryOpen(Mode::kCreate).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(*files_.List(path_), std::vector<std::string>{"MMSB"});
+  ASSERT_TRUE(files_.Remove(path_ + "/MMSB").ok());
+
+  Save("MMSB.new", Bytes(3));  // a writer was interrupted
+  EXPECT_TRUE(TryOpen(Mode::kCreate).ok());
+  EXPECT_TRUE(TryOpen(Mode::kRead).ok());
+}
+
+TEST_F(PageStoreTest, AskingForAnEpochThatIsNotThereNamesThoseThatAre) {
+  Write(RandomHistory(1, 3));
+  const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+  EXPECT_EQ(store->SnapshotAt(Epoch()).status().code(),
+            absl::StatusCode::kNotFound);
+  const absl::Status status = store->SnapshotAt(Epoch::FromValue(4)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(status.message().find("1 to 3"), std::string_view::npos);
+  EXPECT_EQ(store->Begin(1).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(PageStoreTest, EveryFlippedByteIsReportedAndNeverHandedOut) {
+  std::vector<Bytes> history = RandomHistory(11, 12);
+  Write(history);
+  uint64_t flips = 0;
+  for (const std::string name : {"MMSB", "log", "tip"}) {
+    const Bytes right = Load(name);
+    // Every byte of the small files, and of the log every one that is not in
+    // the middle of a page's contents, near enough.
+    const size_t stride = name == "log" ? 7 : 1;
+    for (size_t at = 0; at < right.size(); at += stride) {
+      Bytes wrong = right;
+      wrong[at] ^= std::byte{0x01};
+      Save(name, wrong);
+      ++flips;
+      const absl::StatusOr<std::unique_ptr<PageStore>> store =
+          TryOpen(Mode::kRead);
+      ASSERT_TRUE(store.ok()) << name << " " << at << " " << store.status();
+      const absl::StatusOr<VerifyReport> report = Verify(**store);
+      ASSERT_TRUE(report.ok()) << name << " " << at << " " << report.status();
+      if (name == "tip") {
+        EXPECT_FALSE(report->notes.empty()) << at;
+      } else {
+        EXPECT_FALSE(report->ok()) << name << " " << at;
+      }
+      std::set<uint64_t> damaged;
+      for (const VerifyReport::DamagedEpoch& epoch : report->damaged_epochs) {
+        damaged.insert(epoch.epoch.value());
+      }
+      ASSERT_EQ((*store)->newest().value(), history.size())
+          << name << " " << at;
+      for (size_t i = 0; i < history.size(); ++i) {
+        const absl::StatusOr<Bytes> state =
+            ReadState(**store, Epoch::FromValue(i + 1));
+        if (damaged.contains(i + 1)) {
+          EXPECT_EQ(state.status().code(), absl::StatusCode::kDataLoss)
+              << name << " " << at << " epoch " << i + 1;
+        } else {
+          ASSERT_TRUE(state.ok()) << name << " " << at << state.status();
+          ASSERT_EQ(*state, history[i]) << name << " " << at;
+        }
+      }
+      if (!damaged.empty()) {
+        EXPECT_FALSE(CommitState(**store, history.back()).ok());
+      }
+    }
+    Save(name, right);
+  }
+  EXPECT_GT(flips, 300u);
+  Expect(*Open(Mode::kRead), history);
+}
+
+TEST_F(PageStoreTest, ADamagedPageIsNeverTheGroundOfACommit) {
+  Bytes state(2 * kPageBytes, std::byte{1});
+  Write({state});
+  Bytes log = Load("log");
+  // The byte of page 0 becomes what the next version has there, so that a
+  // comparison of bytes alone would miss the change.
+  const auto at = std::search_n(log.begin(), log.end(), 100, std::byte{1});
+  ASSERT_NE(at, log.end());
+  *(at + 50) = std::byte{7};
+  Save("log", log);
+  const std::unique_ptr<PageStore> store = Open(Mode::kWrite);
+  state[static_cast<size_t>(50)] = std::byte{7};
+  EXPECT_EQ(CommitState(*store, state).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(store->newest().value(), 1u);
+}
+
+TEST_F(PageStoreTest, AFailureOfAnyCallLosesNothing) {
+  const std::vector<Bytes> history = RandomHistory(5, 4);
+  bool failed = true;
+  for (uint64_t calls = 0; failed; ++calls) {
+    FailingFileSystem failing(files_);
+    failing.FailAfter(calls);
+    uint64_t acknowledged = 0;
+    {
+      const absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
+          failing, path_,
+          {.mode = Mode::kCreate, .page_bytes = kPageBytes, .clock = clock_});
+      if (store.ok()) {
+        for (size_t i = 0; i < history.size(); ++i) {
+          if (!CommitState(**store, history[i], absl::StrCat("m", i + 1))
+                   .ok()) {
+            break;
+          }
+          ++acknowledged;
+        }
+      }
+    }
+    failed = failing.failed();
+    {
+      const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+      const uint64_t held = store->newest().value();
+      ASSERT_GE(held, acknowledged) << calls;
+      ASSERT_LE(held, acknowledged + 1) << calls;
+      Expect(*store,
+             {history.begin(), history.begin() + static_cast<ptrdiff_t>(held)});
+      for (size_t i = held; i < history.size(); ++i) {
+        ASSERT_TRUE(
+            CommitState(*store, history[i], absl::StrCat("m", i + 1)).ok());
+      }
+    }
+    Expect(*Open(Mode::kRead), history);
+    RemoveStore();
+  }
+}
+
+}  // namespace
+}  // namespace mmsb
