@@ -1,8 +1,10 @@
 #include "allocator/testing/block_ledger.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <sstream>
 #include <string>
@@ -14,17 +16,31 @@ namespace {
 // ends.
 constexpr size_t kEdgeBytes = 4096;
 
-unsigned char ByteAt(uint64_t seed, size_t i) {
-  return static_cast<unsigned char>((seed * 0x9E3779B97F4A7C15u) >> 56 ^
-                                    (i * 0x9D));
+// What blocks are filled with: each from a place in here that its seed chooses.
+constexpr size_t kPlaces = 251;
+constexpr auto kPattern = [] {
+  std::array<unsigned char, kEdgeBytes + kPlaces> pattern{};
+  uint32_t state = 1;
+  for (unsigned char& byte : pattern) {
+    state = state * 1664525 + 1013904223;
+    byte = static_cast<unsigned char>(state >> 24);
+  }
+  return pattern;
+}();
+
+// The written part of a block: both of its ends, or all of it and nothing.
+struct Edge {
+  size_t offset;
+  size_t bytes;
+};
+std::array<Edge, 2> EdgesOf(size_t bytes) {
+  const size_t head = std::min(bytes, kEdgeBytes);
+  const size_t tail = std::min(bytes - head, kEdgeBytes);
+  return {{{0, head}, {bytes - tail, tail}}};
 }
 
-template <class Visit>
-void VisitContents(size_t bytes, Visit visit) {
-  const size_t head = std::min(bytes, kEdgeBytes);
-  const size_t tail = std::max(head, bytes - std::min(bytes, kEdgeBytes));
-  for (size_t i = 0; i < head; ++i) visit(i);
-  for (size_t i = tail; i < bytes; ++i) visit(i);
+const unsigned char* PatternOf(const BlockLedger::Block& block) {
+  return kPattern.data() + block.seed % kPlaces;
 }
 
 std::string Describe(uintptr_t begin, const BlockLedger::Block& block) {
@@ -35,14 +51,15 @@ std::string Describe(uintptr_t begin, const BlockLedger::Block& block) {
 
 std::string CheckContents(uintptr_t begin, const BlockLedger::Block& block) {
   const auto* const data = reinterpret_cast<const unsigned char*>(begin);
-  std::string error;
-  VisitContents(block.bytes, [&](size_t i) {
-    if (error.empty() && data[i] != ByteAt(block.seed, i)) {
-      error = Describe(begin, block) + " was overwritten at byte " +
-              std::to_string(i);
-    }
-  });
-  return error;
+  const unsigned char* const pattern = PatternOf(block);
+  for (const auto& [offset, bytes] : EdgesOf(block.bytes)) {
+    const unsigned char* const edge = data + offset;
+    if (std::memcmp(edge, pattern, bytes) == 0) continue;
+    const auto* const wrong = std::mismatch(edge, edge + bytes, pattern).first;
+    return Describe(begin, block) + " was overwritten at byte " +
+           std::to_string(wrong - data);
+  }
+  return "";
 }
 
 uintptr_t EndOf(uintptr_t begin, const BlockLedger::Block& block) {
@@ -71,8 +88,10 @@ std::string BlockLedger::Add(void* p, size_t bytes, size_t alignment) {
              Describe(before->first, before->second);
     }
   }
-  auto* const data = static_cast<unsigned char*>(p);
-  VisitContents(bytes, [&](size_t i) { data[i] = ByteAt(block.seed, i); });
+  for (const auto& edge : EdgesOf(bytes)) {
+    std::memcpy(static_cast<unsigned char*>(p) + edge.offset, PatternOf(block),
+                edge.bytes);
+  }
   blocks_.emplace(begin, block);
   bytes_ += bytes;
   return "";
