@@ -1,9 +1,10 @@
+#include "mmsb/arena.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "gtest/gtest.h"
-#include "mmsb/arena.h"
 
 namespace {
 
