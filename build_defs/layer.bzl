@@ -194,6 +194,14 @@ def workspace_packages():
     _manifest(
         name = "workspace_packages",
         testonly = True,
-        content = json.encode_indent(native.subpackages(include = ["**"], allow_empty = True)),
+        content = json.encode_indent(native.subpackages(
+            include = ["**"],
+            # Bazel's own links into its output, of whichever output base made them.
+            exclude = [
+                "bazel-*",
+                "bazel-*/**",
+            ],
+            allow_empty = True,
+        )),
         visibility = ["//build_defs/gates:__pkg__"],
     )
