@@ -23,26 +23,27 @@ import unittest
 
 _PLAIN_TOOLS = (
     "awk bash basename cat chmod chown cp cut date df dirname du env find flock grep id ln mkdir mv "
-    "readlink rm sed setpriv sha256sum sleep sync tail timeout tr uname"
+    "readlink rm sed setpriv sha256sum sleep tail timeout touch tr uname"
 ).split()
 
 # Stands for every namespace: runs what it is given, and for a toolbox that is
 # entered, shows with what.
-_UNSHARE = r"""
+UNSHARE = r"""
 while [[ $1 != -- && $1 != true ]]; do shift; done
 [[ $1 != true ]] || exit 0
 shift
+[[ ${*: -1} != true ]] || exit 0
 [[ $2 != */mount_root.sh ]] || { printf 'entered'; printf ' <%s>' "${@:3}"; echo; exit 0; }
 exec "$@"
 """
 
-_DEBOOTSTRAP = r"""
+DEBOOTSTRAP = r"""
 for folder; do [[ $folder != */root ]] || root=$folder; done
-mkdir -p "$root"/{dev,proc,tmp,etc/apt/apt.conf.d,etc/bazel,usr/share,var/lib/apt/lists}
+mkdir -p "$root"/{dev,proc,tmp,etc/apt/{apt.conf.d,sources.list.d},etc/bazel,usr/share,var/lib/apt/lists}
 """
 
 # What runs inside the root: apt fetches for real, from the loopback server.
-_CHROOT = r"""
+CHROOT = r"""
 root=$1
 shift 2
 while [[ $1 == *=* ]]; do shift; done
@@ -119,9 +120,10 @@ class World:
         self._copy_project()
         self.fake("id", "echo 0")
         self.fake("mount", "")
-        self.fake("unshare", _UNSHARE)
-        self.fake("debootstrap", _DEBOOTSTRAP)
-        self.fake("chroot", _CHROOT)
+        self.fake("sync", "")
+        self.fake("unshare", UNSHARE)
+        self.fake("debootstrap", DEBOOTSTRAP)
+        self.fake("chroot", CHROOT)
         self.server = Server()
         self.env = {
             "PATH": str(self.bin),

@@ -36,7 +36,7 @@ check_space() {
 }
 
 build_toolbox() {
-  local aside=$toolboxes/building log=$toolboxes/build.log
+  local aside=$toolboxes/building log=$toolboxes/build.log began=$SECONDS
   remove_tree "$aside"
   mkdir -p -- "$aside/root" "$toolboxes/downloads"
   : >"$log"
@@ -52,7 +52,7 @@ build_toolbox() {
   mv -- "$aside" "$toolbox"
   trap - EXIT
   rm -rf -- "$toolboxes/downloads"
-  say "the toolbox is ready after $SECONDS s"
+  say "the toolbox is ready after $((SECONDS - began)) s"
 }
 
 need_debootstrap() {

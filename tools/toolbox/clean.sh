@@ -47,7 +47,8 @@ remove_one() {
   stop_servers "$1"
   [[ $1 != "$toolboxes"/removing.* ]] || aside=$1
   [[ $1 == "$aside" ]] || mv -- "$1" "$aside" || die "cannot remove $1: it belongs to another user (sudo?)"
-  [[ -O $aside ]] && chmod -R u+w -- "$aside/bazel" 2>/dev/null
+  # Bazel makes parts of its output read-only.
+  am_root || [[ ! -d $aside/bazel ]] || chmod -R u+w -- "$aside/bazel" 2>/dev/null || true
   remove_tree "$aside" || die "cannot remove all of $aside: part of it belongs to another user (sudo?)"
 }
 
