@@ -44,13 +44,19 @@ mkdir -p "$root"/{dev,proc,tmp,etc/apt/{apt.conf.d,sources.list.d},etc/bazel,usr
 
 # What runs inside the root: apt fetches for real, from the loopback server.
 CHROOT = r"""
+get() {
+  if [[ -n $CURL ]]; then
+    "$CURL" --silent --fail --output "$2" "$1"
+  else
+    "$PYTHON" -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' "$1" "$2"
+  fi
+}
 root=$1
 shift 2
 while [[ $1 == *=* ]]; do shift; done
 echo "in_root $*" >>"$CALLS"
 case $1 in
-  apt-helper) "$PYTHON" -c 'import sys, urllib.request; open(sys.argv[2], "wb").write(urllib.request.urlopen(sys.argv[1]).read())' \
-    "$3" "$root$4" || { echo "E: Failed to fetch $3" >&2; exit 100; } ;;
+  apt-helper) get "$3" "$root$4" || { echo "E: Failed to fetch $3" >&2; exit 100; } ;;
   apt-get) echo "pmstatus:clang-21:50.0000:Unpacking clang-21" >&3 ;;
   dpkg-query) printf 'bazel-bootstrap 7.7.1; ' ;;
 esac
@@ -129,6 +135,7 @@ class World:
             "PATH": str(self.bin),
             "HOME": str(self.folder),
             "CALLS": str(self.calls_file),
+            "CURL": shutil.which("curl") or "",
             "PYTHON": sys.executable,
             "MMSB_CACHE": str(self.cache),
             "MMSB_ARCHIVE_URL": self.server.url + "/archive",
@@ -230,6 +237,17 @@ class World:
                  if path.parent.name != "building"]
         assert len(found) < 2, found
         return found[0] if found else None
+
+    def plant(self):
+        """Puts a toolbox there, as a build would have left it."""
+        told = self.run("toolbox", "info").out
+        folder = pathlib.Path(re.search("it would be (.*)", told)[1])
+        for part in ("addons", "bazel", "root/dev", "root/etc/apt/apt.conf.d",
+                     "root/etc/apt/sources.list.d", "root/proc", "root/tmp", "root/var/lib/apt/lists"):
+            (folder / part).mkdir(parents=True)
+        (folder / "versions").write_text("bazel-bootstrap 7.7.1; ")
+        (folder / "built").write_text("2026-01-01 00:00\n")
+        assert self.toolbox() == folder, told
 
     def close(self):
         self.server.stop()

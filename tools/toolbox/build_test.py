@@ -66,6 +66,7 @@ class BuildTest(bazelw_world.BazelwTestCase):
         self.assertEqual(self.build().err, "")
 
     def test_what_bazel_is_given(self):
+        self.world.plant()
         result = self.world.run("test", "//a b", MMSB_BAZEL="toolbox")
         self.assertEqual(result.code, 0, result)
         tools, toolbox = self.world.project / "tools/toolbox", self.world.toolbox()
@@ -75,7 +76,7 @@ class BuildTest(bazelw_world.BazelwTestCase):
             "--output_user_root=%s/bazel" % toolbox, "test", "//a b")) + "\n", result)
 
     def test_what_bazel_is_given_in_another_workspace(self):
-        self.build()
+        self.world.plant()
         other = self.world.folder / "other"
         (other / "package").mkdir(parents=True)
         (other / "WORKSPACE").touch()
@@ -85,13 +86,13 @@ class BuildTest(bazelw_world.BazelwTestCase):
         self.assertNotIn("mmsb.bazelrc", result.out)
 
     def test_outside_every_workspace_it_is_the_project(self):
-        self.build()
+        self.world.plant()
         result = self.world.run("test", cwd=self.world.folder, MMSB_BAZEL="toolbox")
         self.assertIn("<%s> <bazel> " % self.world.project, result.out)
         self.assertIn("mmsb.bazelrc", result.out)
 
     def test_inside_the_toolbox_bazel_is_run_at_once(self):
-        self.build()
+        self.world.plant()
         self.world.fake("bazel", 'echo "bazel ran: ${*: -2}"')
         result = self.world.run("test", "//...", MMSB_IN_TOOLBOX=str(self.world.toolbox()))
         self.assertEqual(result.out, "bazel ran: test //...\n", result)
@@ -165,7 +166,7 @@ class BuildTest(bazelw_world.BazelwTestCase):
         self.assert_nothing_built()
 
     def test_unshare_not_permitted_any_more(self):
-        self.build()
+        self.world.plant()
         self.world.fake("unshare", "exit 1")
         self.assert_fails_at_once(self.world.run("test", MMSB_BAZEL="toolbox"), "unshare is not permitted")
 
