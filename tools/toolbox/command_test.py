@@ -90,6 +90,7 @@ class CommandTest(bazelw_world.BazelwTestCase):
         self.world.fake("chroot", '[[ $* != *xdelta3* ]] || { : >"$CALLS.adding"; while kill -0 $PPID 2>/dev/null; do sleep 0.02; done; }\n' + bazelw_world.CHROOT)
         process = self.world.start("toolbox", "add", "bench")
         self.wait_for((self.world.folder / "calls.adding").exists, "the adding to begin")
+        self.assertIn("being added now", self.info_of("bench"))
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 130, err)

@@ -51,7 +51,9 @@ show_toolbox() {
     return
   fi
   row toolbox "$toolbox, built $(<"$toolbox/built")"
-  row holds "Debian $kSuite; $(<"$toolbox/versions")"
+  local versions
+  versions=$(<"$toolbox/versions")
+  row holds "Debian $kSuite; ${versions%; }"
   row root "$toolbox/root, $(size_of "$toolbox/root")"
   row output "$toolbox/bazel, $(size_of "$toolbox/bazel")"
   row 'disk cache' "$toolbox/root/var/cache/mmsb/disk, $(size_of "$toolbox/root/var/cache/mmsb/disk") (part of the root's size)"
@@ -72,6 +74,8 @@ show_addons() {
   for name in "${kAddons[@]}"; do
     if addon_is_whole "$name"; then
       row "$name" 'added'
+    elif [[ -f $toolbox/addons/$name.adding ]] && ! flock --nonblock "$toolboxes/lock" true; then
+      row "$name" 'being added now'
     elif [[ -f $toolbox/addons/$name.adding ]]; then
       row "$name" "interrupted while it was added: ./bazelw toolbox add $name completes it"
     else
