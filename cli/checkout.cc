@@ -158,15 +158,14 @@ const Command& CheckoutCommand() {
       .name = "checkout",
       .summary = "write the contents of an epoch to a file",
       .description =
-          "Writes epoch EPOCH of STORE to OUT, bit for bit as it was "
-          "committed.\n"
-          "The file is written under another name beside OUT, synced and\n"
-          "renamed when it is whole: OUT is never seen in part. Every page is\n"
-          "compared with its checksum; when one is damaged, there is an error\n"
-          "and no OUT. Long runs of zeros become holes.",
+          R"(Writes epoch EPOCH of STORE to OUT, bit for bit as it was committed.
+The file is written under another name beside OUT, synced and
+renamed when it is whole: OUT is never seen in part. Every page is
+compared with its checksum; when one is damaged, there is an error
+and no OUT. Long runs of zeros become holes.)",
       .examples =
-          "mmsb checkout state.mmsb 3 state-3.bin\n"
-          "mmsb checkout --force state.mmsb 3 state.bin",
+          R"(mmsb checkout state.mmsb 3 state-3.bin
+mmsb checkout --force state.mmsb 3 state.bin)",
       .operands = {{.name = "STORE"},
                    {.name = "EPOCH", .kind = Operand::Kind::kEpoch},
                    {.name = "OUT"}},

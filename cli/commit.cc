@@ -183,27 +183,22 @@ const Command& CommitCommand() {
       .name = "commit",
       .summary = "keep a file's contents as a new epoch",
       .description =
-          "Compares FILE with the newest epoch of STORE, page by page, and "
-          "adds\n"
-          "what changed as the next epoch; the first is number 1. STORE is a\n"
-          "directory, made when it is not there. When the command has ended "
-          "with\n"
-          "exit code 0, the epoch is on stable storage; when it failed or was\n"
-          "killed, the store holds the epochs that it held before, or, if "
-          "only\n"
-          "the last step was missing, the new one as a whole.\n"
-          "\n"
-          "FILE must be a regular file that nobody writes to meanwhile: a "
-          "change\n"
-          "that the file's time stamps or size show is an error, and nothing "
-          "is\n"
-          "committed. FILE may be larger than memory: at most 8 MiB are used, "
-          "and\n"
-          "64 bytes for each page of 4 KiB (16 MiB for each GiB of FILE).\n"
-          "A second commit to the same store waits until the first is done.",
+          R"(Compares FILE with the newest epoch of STORE, page by page, and adds
+what changed as the next epoch; the first is number 1. STORE is a
+directory, made when it is not there. When the command has ended with
+exit code 0, the epoch is on stable storage; when it failed or was
+killed, the store holds the epochs that it held before, or, if only
+the last step was missing, the new one as a whole.
+
+FILE must be a regular file that nobody writes to meanwhile: a change
+that the file's time stamps or size show is an error, and nothing is
+committed. FILE may be larger than memory: at most 8 MiB are used, and
+64 bytes for each page of 4 KiB (16 MiB for each GiB of FILE, or of the
+epoch before when that is larger), beside the messages of all epochs.
+A second commit to the same store waits until the first is done.)",
       .examples =
-          "mmsb commit state.mmsb state.bin\n"
-          "mmsb commit state.mmsb state.bin -m 'after the migration'",
+          R"(mmsb commit state.mmsb state.bin
+mmsb commit state.mmsb state.bin -m 'after the migration')",
       .operands = {{.name = "STORE"}, {.name = "FILE"}},
       .options = {{.name = "message",
                    .letter = 'm',

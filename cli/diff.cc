@@ -127,16 +127,12 @@ const Command& DiffCommand() {
       .name = "diff",
       .summary = "tell which pages differ between two epochs, and how much",
       .description =
-          "One line for each page that differs: its number, counted from 0, "
-          "and\n"
-          "how many of its bytes differ; then the two sizes, if they differ, "
-          "and\n"
-          "the total. Where one epoch is shorter, zeros stand for what it "
-          "lacks.\n"
-          "\n"
-          "The exit code is that of cmp(1): 0 when the epochs are equal, 1 "
-          "when\n"
-          "they differ, 2 when there was an error.",
+          R"(One line for each page that differs: its number, counted from 0, and
+how many of its bytes differ; then the two sizes, if they differ, and
+the total. Where one epoch is shorter, zeros stand for what it lacks.
+
+The exit code is that of cmp(1): 0 when the epochs are equal, 1 when
+they differ, 2 when there was an error.)",
       .examples = "mmsb diff state.mmsb 1 2",
       .operands = {{.name = "STORE"},
                    {.name = "A", .kind = Operand::Kind::kEpoch},

@@ -93,29 +93,27 @@ const Command& LogCommand() {
       .name = "log",
       .summary = "list the epochs, newest first",
       .description =
-          "One line an epoch: its number, when it was committed (UTC), the "
-          "size\n"
-          "of the state, how many bytes changed against the epoch before and "
-          "in\n"
-          "how many pages, what it took in the store, and the message, with\n"
-          "control characters escaped.\n"
-          "\n"
-          "With --json, an array of objects, newest first, of these members:\n"
-          "  epoch          number\n"
-          "  time, time_ns  of the commit: ISO 8601 in UTC; nanoseconds since\n"
-          "                 1970-01-01\n"
-          "  bytes          the size of the state\n"
-          "  changed_bytes, changed_pages, stored_bytes\n"
-          "  root           of the tree of checksums, as a number\n"
-          "  message        bytes that are not UTF-8 are replaced by U+FFFD\n"
-          "  damaged        true when the epoch's records are; where nothing\n"
-          "                 else is known, only this and the number are there\n"
-          "\n"
-          "The exit code is 1 when a damaged epoch was listed. The pages' own\n"
-          "contents are not read: 'mmsb verify' does that.",
+          R"(One line an epoch: its number, when it was committed (UTC), the size
+of the state, how many bytes changed against the epoch before and in
+how many pages, what it took in the store, and the message, with
+control characters escaped.
+
+With --json, an array of objects, newest first, of these members:
+  epoch          number
+  time, time_ns  of the commit: ISO 8601 in UTC; nanoseconds since
+                 1970-01-01
+  bytes          the size of the state
+  changed_bytes, changed_pages, stored_bytes
+  root           of the tree of checksums, as a number
+  message        bytes that are not UTF-8 are replaced by U+FFFD
+  damaged        true when the epoch's records are; where nothing
+                 else is known, only this and the number are there
+
+The exit code is 1 when a damaged epoch was listed. The pages' own
+contents are not read: 'mmsb verify' does that.)",
       .examples =
-          "mmsb log state.mmsb\n"
-          "mmsb log state.mmsb --json | jq '.[0].message'",
+          R"(mmsb log state.mmsb
+mmsb log state.mmsb --json | jq '.[0].message')",
       .operands = {{.name = "STORE"}},
       .options = {{.name = "json", .help = "print JSON"}},
       .run = Run};

@@ -93,11 +93,10 @@ const Command& StatCommand() {
       .name = "stat",
       .summary = "tell sizes, pages, and the allocator's counters",
       .description =
-          "Tells what STORE takes on disk, how its newest state's pages are "
-          "kept,\n"
-          "the counters of the allocator that holds the page tables in memory\n"
-          "(live + cached + free + metadata = committed), and the SIMD\n"
-          "instructions that differences are computed with on this machine.",
+          R"(Tells what STORE takes on disk, how its newest state's pages are kept,
+the counters of the allocator that holds the page tables in memory
+(live + cached + free + metadata = committed), and the SIMD
+instructions that differences are computed with on this machine.)",
       .examples = "mmsb stat state.mmsb",
       .operands = {{.name = "STORE"}},
       .run = Run};

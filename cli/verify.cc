@@ -65,20 +65,15 @@ const Command& VerifyCommand() {
       .name = "verify",
       .summary = "check everything in a store",
       .description =
-          "Reads all of STORE, rebuilds every version of every page, and "
-          "compares\n"
-          "each with its checksum and each epoch with its recorded tree of\n"
-          "checksums. Every damaged place is told, also one that no epoch "
-          "needs,\n"
-          "and every epoch that cannot be had back; the others can, with "
-          "'mmsb\n"
-          "checkout'. What a commit that was cut short left at the log's end "
-          "is\n"
-          "no damage; the next commit cuts it off.\n"
-          "\n"
-          "The exit code is 0 when the store is sound, and 1 when it is "
-          "damaged\n"
-          "or could not be looked at.",
+          R"(Reads all of STORE, rebuilds every version of every page, and compares
+each with its checksum and each epoch with its recorded tree of
+checksums. Every damaged place is told, also one that no epoch needs,
+and every epoch that cannot be had back; the others can, with 'mmsb
+checkout'. What a commit that was cut short left at the log's end is
+no damage; the next commit cuts it off.
+
+The exit code is 0 when the store is sound, and 1 when it is damaged
+or could not be looked at.)",
       .examples = "mmsb verify state.mmsb",
       .operands = {{.name = "STORE"}},
       .run = Run};
