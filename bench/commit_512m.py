@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Times the second commit of a large file beside cmp -l, xdelta3 and borg.
+
+    ./bazelw run -c opt //bench:commit_512m
+    bench/commit_512m.py --mmsb PATH [--mib 512] [--rounds 5] [--dir DIR]
+
+Makes a file of seeded pseudo-random bytes and a second version of it with 16 changed bytes in
+each of 1 % of its pages: once 16 that are scattered over the page, once 16 in a row. Each
+tool works on the same cached files, in turn, several times; the table has the medians.
+
+  mmsb commit    the second commit; each time onto a fresh copy of the store with the first
+  cmp -l         prints every byte that differs, to a file (to /dev/null it would stop at once)
+  xdelta3        -e -1 -S none: the fastest level, without secondary compression
+  borg create    -C none, without encryption; the second archive of a repository with the first
+
+A tool that is not there is named and left out.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PAGE_BYTES = 4096
+CHANGED_BYTES = 16
+
+
+def make_files(folder, mib, adjacent):
+    """Writes the two versions; returns their paths and how many pages differ."""
+    rng = random.Random(512)
+    before = os.path.join(folder, "before")
+    after = os.path.join(folder, "after-adjacent" if adjacent else "after-scattered")
+    if not os.path.exists(before):
+        with open(before, "wb") as file:
+            for _ in range(mib):
+                file.write(rng.randbytes(1 << 20))
+    rng = random.Random(16 + adjacent)
+    pages = (mib << 20) // PAGE_BYTES
+    chosen = sorted(rng.sample(range(pages), pages // 100))
+    shutil.copyfile(before, after)
+    with open(after, "r+b") as file:
+        for page in chosen:
+            file.seek(page * PAGE_BYTES)
+            contents = bytearray(file.read(PAGE_BYTES))
+            if adjacent:
+                first = rng.randrange(PAGE_BYTES - CHANGED_BYTES + 1)
+                places = range(first, first + CHANGED_BYTES)
+            else:
+                places = rng.sample(range(PAGE_BYTES), CHANGED_BYTES)
+            for at in places:
+                contents[at] ^= rng.randrange(1, 256)
+            file.seek(page * PAGE_BYTES)
+            file.write(contents)
+    return before, after, len(chosen)
+
+
+def bytes_of(folder):
+    return sum(
+        os.path.getsize(os.path.join(directory, name))
+        for directory, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def timed(command, codes=(0,), **options):
+    started = time.perf_counter()
+    done = subprocess.run(command, stderr=subprocess.PIPE, **options)
+    took = time.perf_counter() - started
+    if done.returncode not in codes:
+        raise SystemExit("%s failed: %s" % (command[0], done.stderr.decode().strip()))
+    return took
+
+
+class Mmsb:
+    name = "mmsb commit"
+
+    def __init__(self, program, folder):
+        self.program = program
+        self.first = os.path.join(folder, "store-1")
+        self.store = os.path.join(folder, "store")
+
+    def version(self):
+        done = subprocess.run([self.program, "--version"], capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    def prepare(self, before):
+        if not os.path.exists(self.first):
+            timed([self.program, "commit", self.first, before], stdout=subprocess.DEVNULL)
+
+    def run(self, before, after):
+        shutil.rmtree(self.store, ignore_errors=True)
+        subprocess.run(["cp", "-r", "--reflink=auto", self.first, self.store], check=True)
+        os.sync()
+        took = timed([self.program, "commit", self.store, after], stdout=subprocess.DEVNULL)
+        return took, bytes_of(self.store) - bytes_of(self.first)
+
+    def check(self, after):
+        """What was timed must be right."""
+        out = self.store + ".out"
+        timed([self.program, "checkout", self.store, "2", out], stdout=subprocess.DEVNULL)
+        timed(["cmp", out, after])
+        os.remove(out)
+
+
+class Cmp:
+    name = "cmp -l"
+
+    def __init__(self, program, folder):
+        self.program = program
+        self.out = os.path.join(folder, "cmp.out")
+
+    def version(self):
+        done = subprocess.run([self.program, "--version"], capture_output=True, check=True)
+        return done.stdout.decode().splitlines()[0]
+
+    def prepare(self, before):
+        pass
+
+    def run(self, before, after):
+        with open(self.out, "wb") as out:
+            took = timed([self.program, "-l", before, after], codes=(1,), stdout=out)
+        return took, os.path.getsize(self.out)
+
+    def check(self, after):
+        pass
+
+
+class Xdelta:
+    name = "xdelta3 -e -1 -S none"
+
+    def __init__(self, program, folder):
+        self.program = program
+        self.out = os.path.join(folder, "xdelta.out")
+
+    def version(self):
+        done = subprocess.run([self.program, "-V"], capture_output=True, check=True)
+        return (done.stdout + done.stderr).decode().splitlines()[0]
+
+    def prepare(self, before):
+        pass
+
+    def run(self, before, after):
+        command = [self.program, "-e", "-1", "-S", "none", "-f", "-s", before, after, self.out]
+        return timed(command), os.path.getsize(self.out)
+
+    def check(self, after):
+        pass
+
+
+class Borg:
+    name = "borg create -C none"
+
+    def __init__(self, program, folder):
+        self.program = program
+        self.first = os.path.join(folder, "borg-1")
+        self.repository = os.path.join(folder, "borg")
+        self.environment = dict(
+            os.environ,
+            BORG_BASE_DIR=os.path.join(folder, "borg-home"),
+            BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes",
+            BORG_RELOCATED_REPO_ACCESS_IS_OK="yes",
+        )
+        self.home_1 = os.path.join(folder, "borg-home-1")
+
+    def version(self):
+        done = subprocess.run([self.program, "--version"], capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    def create(self, name, path):
+        return timed(
+            [self.program, "create", "-C", "none", "%s::%s" % (self.repository, name), path],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def prepare(self, before):
+        if os.path.exists(self.first):
+            return
+        timed([self.program, "init", "-e", "none", self.repository], env=self.environment)
+        self.create("before", before)
+        os.rename(self.repository, self.first)
+        os.rename(self.environment["BORG_BASE_DIR"], self.home_1)
+
+    def run(self, before, after):
+        for copy, original in (
+            (self.repository, self.first),
+            (self.environment["BORG_BASE_DIR"], self.home_1),
+        ):
+            shutil.rmtree(copy, ignore_errors=True)
+            subprocess.run(["cp", "-r", "--reflink=auto", original, copy], check=True)
+        os.sync()
+        took = self.create("after", after)
+        return took, bytes_of(self.repository) - bytes_of(self.first)
+
+    def check(self, after):
+        pass
+
+
+def machine():
+    model = "unknown processor"
+    with open("/proc/cpuinfo") as info:
+        for line in info:
+            if line.startswith(("model name", "Model")):
+                model = line.split(":", 1)[1].strip()
+                break
+    return "%s, %d cores, Linux %s" % (model, os.cpu_count(), platform.release())
+
+
+def warm(*paths):
+    for path in paths:
+        with open(path, "rb") as file:
+            while file.read(1 << 22):
+                pass
+
+
+def measure(tools, folder, mib, rounds, adjacent):
+    before, after, pages = make_files(folder, mib, adjacent)
+    for tool in tools:
+        tool.prepare(before)
+    times = {tool.name: [] for tool in tools}
+    sizes = {}
+    for _ in range(rounds):
+        for tool in tools:
+            warm(before, after)
+            took, sizes[tool.name] = tool.run(before, after)
+            times[tool.name].append(took)
+    for tool in tools:
+        tool.check(after)
+
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print(
+        "\n%d MiB, %d %s bytes changed in each of %d pages (1 %%), median of %d"
+        % (mib, CHANGED_BYTES, "adjacent" if adjacent else "scattered", pages, rounds)
+    )
+    print("%-24s%10s%18s%10s%14s" % ("", "seconds", "fastest-slowest", "cmp -l x", "delta bytes"))
+    for tool in tools:
+        values = times[tool.name]
+        ratio = (
+            "%.2f" % (medians[tool.name] / medians[Cmp.name]) if Cmp.name in medians else "-"
+        )
+        print(
+            "%-24s%10.3f%18s%10s%14d"
+            % (
+                tool.name,
+                medians[tool.name],
+                "%.3f-%.3f" % (min(values), max(values)),
+                ratio,
+                sizes[tool.name],
+            )
+        )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mmsb", required=True, help="the program, of an optimised build")
+    parser.add_argument("--mib", type=int, default=512, help="size of the file (default 512)")
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions (default 5)")
+    parser.add_argument("--dir", help="where to work, on the file system to be measured")
+    options = parser.parse_args()
+    if options.mib < 1 or options.rounds < 1:
+        parser.error("--mib and --rounds must be at least 1")
+    where = os.path.join(
+        os.environ.get("BUILD_WORKING_DIRECTORY", os.getcwd()), options.dir or ""
+    )
+    needed = 6 * options.mib << 20
+    if shutil.disk_usage(where).free < needed:
+        parser.error("'%s' has less room than the %d MiB needed" % (where, needed >> 20))
+
+    with tempfile.TemporaryDirectory(prefix="mmsb-bench-", dir=where) as folder:
+        tools = [Mmsb(os.path.abspath(options.mmsb), folder)]
+        print("%s, %s" % (datetime.date.today(), machine()))
+        for program, tool in (("cmp", Cmp), ("xdelta3", Xdelta), ("borg", Borg)):
+            found = shutil.which(program)
+            if found:
+                tools.append(tool(found, folder))
+            else:
+                print("%s is not installed: left out" % program)
+        for tool in tools:
+            print("  %s" % tool.version())
+        sys.stdout.flush()
+        for adjacent in (False, True):
+            measure(tools, folder, options.mib, options.rounds, adjacent)
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
