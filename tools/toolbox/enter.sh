@@ -15,7 +15,7 @@ enter_root() {
   exec unshare "${flags[@]}" -- "$BASH" "$tools/mount_root.sh" "$1" "$project" "$cache" "${workspace:-$PWD}" "${@:2}"
 }
 
-readonly kNoUnshare="unshare is not permitted here, and the toolbox needs it: in a container allow it (docker: --privileged, or --cap-add SYS_ADMIN with seccomp and apparmor unconfined), or set MMSB_BAZEL to a Bazel 7"
+readonly kNoUnshare="unshare is not permitted here, and the toolbox needs it: in a container allow it (docker: --privileged, or --cap-add SYS_ADMIN with seccomp and apparmor unconfined), make a chroot a mount point before entering it (mount --bind ROOT ROOT), or set MMSB_BAZEL to a Bazel 7"
 
 in_toolbox() { [[ ${MMSB_IN_TOOLBOX:-} == "$toolbox" ]]; }
 

@@ -56,13 +56,12 @@ cd -- "$root"
 [[ -d .machine ]] || mkdir .machine
 pivot_root . .machine
 cd -- "$here"
-PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 hash -r
 umount --lazy /.machine
 
 # What the machine's environment says about its own /usr is wrong in here.
 unset CPATH C_INCLUDE_PATH CPLUS_INCLUDE_PATH JAVA_HOME LD_LIBRARY_PATH LD_PRELOAD \
   LIBRARY_PATH PYTHONHOME PYTHONPATH "${!LC_@}"
-export PATH LANG=C.UTF-8
 trap - ERR
 exec "$@"
