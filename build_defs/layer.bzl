@@ -187,21 +187,19 @@ def layer_package():
     )
 
 def workspace_packages():
-    """Declares :workspace_packages, the packages right below the root package.
+    """Declares :workspace_packages, the packages in the folders right below the root.
 
-    For the root BUILD file: a folder that no rule of the gates knows is seen.
+    For the root BUILD file: a folder that no rule of the gates knows is seen. It
+    looks no deeper, for the links to Bazel's output lie there too and hold copies
+    of everything; .ci/run asks `bazel query` for the rest.
     """
     _manifest(
         name = "workspace_packages",
         testonly = True,
         content = json.encode_indent(native.subpackages(
-            include = ["**"],
-            # Bazel's own links into its output, of whichever output base made them.
-            exclude = [
-                "bazel-*",
-                "bazel-*/**",
-            ],
+            include = ["*"],
             allow_empty = True,
+            exclude = ["bazel-*"],
         )),
         visibility = ["//build_defs/gates:__pkg__"],
     )

@@ -128,31 +128,25 @@ def _file_labels(package, strings):
             yield f"{package}/{quoted.lstrip(':')}"
 
 
+def _known(package):
+    return package.split("/", 1)[0] in policy.LAYERS + policy.ABOVE + policy.SUPPORT + ("",)
+
+
+def _unknown(package):
+    return Violation(
+        f"{package}/BUILD.bazel:1",
+        f"no gate knows the folder {package.split('/', 1)[0]}/",
+        "in one of the layers; or, if it is a new part of the house, in build_defs/gates/policy.py and docs/layering.md",
+    )
+
+
 def check_manifests(manifests, workspace_packages, tree):
     """Violations in the targets as their BUILD files declare them, tests too.
 
     `manifests` are the parsed layer_manifests.json; `workspace_packages` the
-    packages right below the root.
+    packages in the folders right below the root.
     """
-    found = []
-    for package in workspace_packages:
-        first = package.split("/", 1)[0]
-        if first in policy.LAYERS and package != first:
-            found.append(
-                Violation(
-                    f"{package}/BUILD.bazel:1",
-                    f"{first}/ has a package inside but is none itself, so its gates are blind",
-                    f"{first}/BUILD.bazel, which ends with layer_package()",
-                )
-            )
-        elif first not in policy.LAYERS + policy.ABOVE + policy.SUPPORT:
-            found.append(
-                Violation(
-                    f"{package}/BUILD.bazel:1",
-                    f"no gate knows the folder {first}/",
-                    "in one of the layers; or, if it is a new part of the house, in build_defs/gates/policy.py and docs/layering.md",
-                )
-            )
+    found = [_unknown(package) for package in workspace_packages if not _known(package)]
     owned = collections.defaultdict(set)
     for manifest in manifests:
         package = manifest["package"]
@@ -186,12 +180,15 @@ def load(path):
 
 
 def check_query(labels, manifests):
-    """Rules that `bazel query 'kind(rule, //LAYER/...)'` lists and no manifest holds."""
+    """What `bazel query 'kind(rule, //...)'` lists and the gates do not know."""
     known = {f"//{m['package']}:{t['name']}" for m in manifests for t in m["targets"]}
     own = ("layer_files", "layer_headers", "layer_libraries", "layer_manifests")
     known |= {f"//{m['package']}:{name}" for m in manifests for name in own}
-    return [
-        Violation(label, "the gates do not know this target", "before layer_package(), the last statement of its BUILD file")
-        for label in map(canonical, labels)
-        if policy.layer_of(label[2:].split(":", 1)[0]) and label not in known
-    ]
+    found = []
+    for label in map(canonical, labels):
+        package = label[2:].split(":", 1)[0]
+        if not _known(package):
+            found.append(_unknown(package))
+        elif policy.layer_of(package) and label not in known:
+            found.append(Violation(label, "the gates do not know this target", "before layer_package(), the last statement of its BUILD file"))
+    return found

@@ -74,17 +74,18 @@ accepted() {
 
 # Gate 1: visibility.
 
-# edge USER USED: the build of a library in USER that depends on USED is refused. Within
-# a layer the person is told where such code belongs, too.
+# edge USER USED [HINT]: the build of a library in USER that depends on USED is refused,
+# and HINT is said too.
 edge() {
-  plant_package "$1" <<END
-cc_library(name = "planted", deps = ["$2"])
-END
-  local used=$2
+  local user=$1 used=$2 planted="cc_library(name = \"planted\", deps = [\"$2\"])"
   [[ $used == *:* ]] || used=$used:${used##*/}
-  refused "//$1 -> $2 (visibility)" \
-    "${3:-}.*target '$used' is not visible from target '//$1:planted'" build --nobuild "//$1:planted"
-  rm -r -- "${tree:?}/$1"
+  case $user in
+    primitives/* | allocator/* | memory/* | device/*) plant_package "$user" <<<"$planted" ;;
+    *) plant "$user/BUILD.bazel" <<<"load(\"@rules_cc//cc:defs.bzl\", \"cc_library\")"$'\n'"$planted" ;;
+  esac
+  refused "//$user -> $used (visibility)" \
+    "${3:-}.*target '$used' is not visible from target '//$user:planted'" build --nobuild "//$user:planted"
+  rm -r -- "${tree:?}/$user"
 }
 
 edge allocator/planted //memory/epoch 'belongs in memory/ or above it'
