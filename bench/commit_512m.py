@@ -6,7 +6,8 @@
 
 Makes a file of seeded pseudo-random bytes and a second version of it with 16 changed bytes in
 each of 1 % of its pages: once 16 that are scattered over the page, once 16 in a row. Each
-tool works on the same cached files, in turn, several times; the table has the medians.
+tool works on the same cached files, in turn, several times; the table has the medians, of
+the clock and of the processor (user and system), and the peak of the memory of one more run.
 
   mmsb commit    the second commit; each time onto a fresh copy of the store with the first
   cmp -l         prints every byte that differs, to a file (to /dev/null it would stop at once)
@@ -21,6 +22,8 @@ import datetime
 import os
 import platform
 import random
+import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -69,13 +72,43 @@ def bytes_of(folder):
     )
 
 
+def processor_seconds():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def timed(command, codes=(0,), **options):
+    """Runs a command; returns its seconds by the clock and of the processor."""
+    used = processor_seconds()
     started = time.perf_counter()
     done = subprocess.run(command, stderr=subprocess.PIPE, **options)
     took = time.perf_counter() - started
     if done.returncode not in codes:
         raise SystemExit("%s failed: %s" % (command[0], done.stderr.decode().strip()))
-    return took
+    return took, processor_seconds() - used
+
+
+def peak_mib(command, codes=(0,), **options):
+    """Runs a command; returns the most memory that was resident, in MiB.
+
+    Asks the running process again and again: what getrusage tells after its end counts
+    this script's own memory, which the process had before it became the command.
+    """
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **options)
+    peak = 0
+    while process.poll() is None:
+        try:
+            with open("/proc/%d/status" % process.pid) as status:
+                text = status.read()
+        except OSError:
+            continue
+        found = re.search(r"^Name:\t(.*)$(?s:.*)^VmHWM:\s*(\d+) kB$", text, re.M)
+        if found and found.group(1) == os.path.basename(command[0])[:15]:
+            peak = max(peak, int(found.group(2)))
+        time.sleep(0.001)
+    if process.returncode not in codes:
+        raise SystemExit("%s failed" % command[0])
+    return peak / 1024
 
 
 class Mmsb:
@@ -94,12 +127,12 @@ class Mmsb:
         if not os.path.exists(self.first):
             timed([self.program, "commit", self.first, before], stdout=subprocess.DEVNULL)
 
-    def run(self, before, after):
+    def run(self, execute, before, after):
         shutil.rmtree(self.store, ignore_errors=True)
         subprocess.run(["cp", "-r", "--reflink=auto", self.first, self.store], check=True)
         os.sync()
-        took = timed([self.program, "commit", self.store, after], stdout=subprocess.DEVNULL)
-        return took, bytes_of(self.store) - bytes_of(self.first)
+        result = execute([self.program, "commit", self.store, after], stdout=subprocess.DEVNULL)
+        return result, bytes_of(self.store) - bytes_of(self.first)
 
     def check(self, after):
         """What was timed must be right."""
@@ -123,10 +156,10 @@ class Cmp:
     def prepare(self, before):
         pass
 
-    def run(self, before, after):
+    def run(self, execute, before, after):
         with open(self.out, "wb") as out:
-            took = timed([self.program, "-l", before, after], codes=(1,), stdout=out)
-        return took, os.path.getsize(self.out)
+            result = execute([self.program, "-l", before, after], codes=(1,), stdout=out)
+        return result, os.path.getsize(self.out)
 
     def check(self, after):
         pass
@@ -146,9 +179,9 @@ class Xdelta:
     def prepare(self, before):
         pass
 
-    def run(self, before, after):
+    def run(self, execute, before, after):
         command = [self.program, "-e", "-1", "-S", "none", "-f", "-s", before, after, self.out]
-        return timed(command), os.path.getsize(self.out)
+        return execute(command), os.path.getsize(self.out)
 
     def check(self, after):
         pass
@@ -173,8 +206,8 @@ class Borg:
         done = subprocess.run([self.program, "--version"], capture_output=True, check=True)
         return done.stdout.decode().strip()
 
-    def create(self, name, path):
-        return timed(
+    def create(self, execute, name, path):
+        return execute(
             [self.program, "create", "-C", "none", "%s::%s" % (self.repository, name), path],
             env=self.environment,
             stdout=subprocess.DEVNULL,
@@ -184,11 +217,11 @@ class Borg:
         if os.path.exists(self.first):
             return
         timed([self.program, "init", "-e", "none", self.repository], env=self.environment)
-        self.create("before", before)
+        self.create(timed, "before", before)
         os.rename(self.repository, self.first)
         os.rename(self.environment["BORG_BASE_DIR"], self.home_1)
 
-    def run(self, before, after):
+    def run(self, execute, before, after):
         for copy, original in (
             (self.repository, self.first),
             (self.environment["BORG_BASE_DIR"], self.home_1),
@@ -196,8 +229,8 @@ class Borg:
             shutil.rmtree(copy, ignore_errors=True)
             subprocess.run(["cp", "-r", "--reflink=auto", original, copy], check=True)
         os.sync()
-        took = self.create("after", after)
-        return took, bytes_of(self.repository) - bytes_of(self.first)
+        result = self.create(execute, "after", after)
+        return result, bytes_of(self.repository) - bytes_of(self.first)
 
     def check(self, after):
         pass
@@ -229,30 +262,37 @@ def measure(tools, folder, mib, rounds, adjacent):
     for _ in range(rounds):
         for tool in tools:
             warm(before, after)
-            took, sizes[tool.name] = tool.run(before, after)
-            times[tool.name].append(took)
+            taken, sizes[tool.name] = tool.run(timed, before, after)
+            times[tool.name].append(taken)
+    peaks = {tool.name: tool.run(peak_mib, before, after)[0] for tool in tools}
     for tool in tools:
         tool.check(after)
 
-    medians = {name: statistics.median(values) for name, values in times.items()}
+    medians = {
+        name: tuple(statistics.median(column) for column in zip(*values))
+        for name, values in times.items()
+    }
     print(
         "\n%d MiB, %d %s bytes changed in each of %d pages (1 %%), median of %d"
         % (mib, CHANGED_BYTES, "adjacent" if adjacent else "scattered", pages, rounds)
     )
-    print("%-24s%10s%18s%10s%14s" % ("", "seconds", "fastest-slowest", "cmp -l x", "delta bytes"))
+    print(
+        "%-22s%8s%16s%9s%11s%12s%9s"
+        % ("", "seconds", "fastest-slowest", "x cmp -l", "processor", "delta bytes", "memory")
+    )
     for tool in tools:
-        values = times[tool.name]
-        ratio = (
-            "%.2f" % (medians[tool.name] / medians[Cmp.name]) if Cmp.name in medians else "-"
-        )
+        clock = [values[0] for values in times[tool.name]]
+        seconds, processor = medians[tool.name]
         print(
-            "%-24s%10.3f%18s%10s%14d"
+            "%-22s%8.3f%16s%9s%9.3f s%12d%5.0f MiB"
             % (
                 tool.name,
-                medians[tool.name],
-                "%.3f-%.3f" % (min(values), max(values)),
-                ratio,
+                seconds,
+                "%.3f-%.3f" % (min(clock), max(clock)),
+                "%.2f" % (seconds / medians[Cmp.name][0]) if Cmp.name in medians else "-",
+                processor,
                 sizes[tool.name],
+                peaks[tool.name],
             )
         )
 

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import time
 import unittest
 
 MMSB = os.path.abspath(os.environ["MMSB"])
@@ -229,15 +230,37 @@ class StoreTest(unittest.TestCase):
             [MMSB, *map(os.fspath, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
+            **{"stderr": subprocess.PIPE, **options},
         )
         self.addCleanup(_end, process)
         return process
 
+    def stopped_while_reading(self, path, **options):
+        """A commit of `path`, stopped after it opened the file and before it read all of it.
+
+        The file must be so large that there is time for it.
+        """
+        path = os.path.realpath(path)
+        process = self.start("commit", self.store, path, **options)
+        descriptors = "/proc/%d/fd" % process.pid
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                names = [
+                    os.readlink(os.path.join(descriptors, name))
+                    for name in os.listdir(descriptors)
+                ]
+            except OSError:
+                continue
+            # The lock is opened after the first look at the file, and before the second.
+            if path in names and os.path.join(self.store, "lock") in names:
+                process.send_signal(signal.SIGSTOP)
+                return process
+        self.fail("the commit never opened the file")
+
     def finish(self, process):
         out, err = process.communicate(timeout=TIMEOUT_S)
-        return Result(process.returncode, out.decode(), err.decode())
+        return Result(process.returncode, out.decode(), err.decode() if err is not None else "")
 
 
 def _end(process):

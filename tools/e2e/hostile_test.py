@@ -137,25 +137,6 @@ class StateFileTest(harness.StoreTest):
         )
         self.assert_nothing_committed()
 
-    def stopped_while_reading(self, path):
-        """A commit of `path`, stopped after it opened the file and before it read all of it."""
-        process = self.start("commit", self.store, path)
-        descriptors = "/proc/%d/fd" % process.pid
-        deadline = time.monotonic() + harness.TIMEOUT_S
-        while time.monotonic() < deadline:
-            try:
-                names = [
-                    os.readlink(os.path.join(descriptors, name))
-                    for name in os.listdir(descriptors)
-                ]
-            except OSError:
-                continue
-            # The lock is opened after the first look at the file, and before the second.
-            if path in names and os.path.join(self.store, "lock") in names:
-                process.send_signal(signal.SIGSTOP)
-                return process
-        self.fail("the commit never opened the file")
-
     def assert_seen(self, change, message):
         path = os.path.realpath(self.path("large"))
         with open(path, "wb") as file:

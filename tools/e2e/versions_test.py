@@ -3,7 +3,9 @@
 import os
 import random
 import shutil
+import signal
 import sys
+import time
 import unittest
 
 import harness
@@ -141,6 +143,23 @@ class OutputTest(harness.StoreTest):
         harness.write(self.path("state"), b"x")
         self.succeed("commit", self.store, self.path("state"), "-m", os.fsdecode(b'\xff"\\'))
         self.assertEqual(self.log()[0]["message"], '\ufffd"\\')
+
+    def test_progress_for_a_person_who_watches(self):
+        path = self.path("large")
+        with open(path, "wb") as file:
+            file.truncate(256 << 20)
+        time.sleep(0.1)  # an old file is read at once
+        controller, terminal = os.openpty()
+        self.addCleanup(os.close, controller)
+        process = self.stopped_while_reading(path, stderr=terminal)
+        os.close(terminal)
+        time.sleep(0.6)
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(self.finish(process).code, 0)
+        shown = os.read(controller, 1 << 16).decode()
+        self.assertRegex(shown, r"\A\rcommitting \[[#.]{24}\] +\d+%  [^\n]* of 256\.0 MiB, ")
+        # At the end the line is empty again.
+        self.assertRegex(shown, r"\r +\r\Z")
 
     def test_stat_adds_up(self):
         self.commit(bytes(3 * 4096) + b"\x01" * 4096)
