@@ -24,15 +24,18 @@ choose_release() {
 
 # fetch_release URL SHA256 PROGRAM: aside, checked, renamed.
 fetch_release() {
-  local aside=$3.$$
+  release_aside=$3.$$
   { make_folder "$(dirname -- "$3")" && [[ -w ${3%/*} ]]; } 2>/dev/null ||
     die "cannot write to the cache folder $cache: make it writable, or set MMSB_CACHE to one that is"
   say "fetching Bazelisk $kBazeliskVersion from $1"
-  trap 'rm -f -- "$aside"' EXIT
-  fetch "$1" "$aside" 2>/dev/null || return 1
-  has_sha256 "$2" "$aside" ||
+  trap 'rm -f -- "$release_aside"' EXIT
+  if ! fetch "$1" "$release_aside" 2>/dev/null; then
+    rm -f -- "$release_aside"
+    return 1
+  fi
+  has_sha256 "$2" "$release_aside" ||
     die "$1 has another sha256 than the $2 that is pinned, so it is not used: run again, or set MMSB_BAZEL to a Bazel 7"
-  chmod +x -- "$aside"
-  mv -- "$aside" "$3"
+  chmod +x -- "$release_aside"
+  mv -- "$release_aside" "$3"
   trap - EXIT
 }

@@ -53,6 +53,7 @@ build_toolbox() {
   trap - EXIT
   rm -rf -- "$toolboxes/downloads"
   say "the toolbox is ready after $((SECONDS - began)) s"
+  [[ -z $(old_toolboxes) ]] || say "a toolbox of an older recipe is left; to remove it: ./bazelw toolbox clean --old"
 }
 
 need_debootstrap() {

@@ -51,7 +51,9 @@ class BuildTest(bazelw_world.BazelwTestCase):
         self.assert_builds(self.build())
         old = self.world.toolbox()
         self.world.edit("recipe.sh", "kRecipeRevision=[0-9]+", "kRecipeRevision=999")
-        self.assertEqual(self.build().code, 0)
+        result = self.build()
+        self.assertEqual(result.code, 0, result)
+        self.assertIn("toolbox clean --old", result.lines[-1])
         self.assertEqual(len(self.world.calls("debootstrap")), 2)
         info = self.world.run("toolbox", "info").out
         self.assertIn("%s, " % old, [line for line in info.splitlines() if line.startswith("old")][0])
@@ -104,12 +106,13 @@ class BuildTest(bazelw_world.BazelwTestCase):
 
     def test_else_the_default_mirror(self):
         self.world.fake("apt-get", 'echo "main $URL/ubuntu/"')
-        self.world.edit("mirror.sh", r"kDefaultMirror=\S+", "kDefaultMirror=%s/debian" % self.world.server.url)
+        self.world.fake("debootstrap", 'DEF_MIRROR="%s/debian"\n%s' % (self.world.server.url, bazelw_world.DEBOOTSTRAP))
         self.assert_builds(self.build(MMSB_DEBIAN_MIRROR="", URL=self.world.server.url))
         self.assertIn(self.world.server.url + "/debian ", self.world.calls("debootstrap")[0])
 
     def test_no_mirror_at_all(self):
-        self.world.edit("mirror.sh", r"kDefaultMirror=\S+", "kDefaultMirror=%s/none" % self.world.server.url)
+        self.assert_fails(self.build(MMSB_DEBIAN_MIRROR=""), "no mirror answers", "MMSB_DEBIAN_MIRROR")
+        self.world.fake("debootstrap", 'DEF_MIRROR="%s/none"\n%s' % (self.world.server.url, bazelw_world.DEBOOTSTRAP))
         self.assert_fails(self.build(MMSB_DEBIAN_MIRROR=""), "no mirror answers", "/none", "MMSB_DEBIAN_MIRROR")
         self.assert_nothing_built()
 

@@ -38,6 +38,8 @@ lock_toolbox() {
   flock "$lock_fd"
 }
 
+toolbox_is_locked() { ! flock --nonblock 9; } 9<"$toolboxes/lock"
+
 # Before anything starts that outlives this process, which would inherit the lock.
 unlock_toolbox() { exec {lock_fd}>&-; }
 

@@ -116,6 +116,18 @@ class ChoiceTest(bazelw_world.BazelwTestCase):
         self.assert_toolbox_ran(self.world.run("info"))
         self.assertEqual(list((self.world.cache / "bazelisk").iterdir()), [])
 
+    def test_pinned_release_that_never_comes(self):
+        self.world.internet()
+        with bazelw_world.silent_host() as url:
+            for client in ("curl", "wget", "python3"):
+                self.world.clients(client)
+                if not (self.world.bin / client).exists():
+                    continue
+                with self.subTest(client):
+                    result = self.world.run("toolbox", "info", "--probe", MMSB_BAZELISK_BASE_URL=url, MMSB_FETCH_SILENCE="1")
+                    self.assertIn("the toolbox, because %s/bazelisk-linux-" % url, result.out, result)
+        self.assertEqual(list((self.world.cache / "bazelisk").iterdir()), [])
+
     def test_pinned_release_of_no_known_architecture(self):
         self.world.internet()
         self.world.fake("uname", "echo riscv64")

@@ -74,7 +74,7 @@ show_addons() {
   for name in "${kAddons[@]}"; do
     if addon_is_whole "$name"; then
       row "$name" 'added'
-    elif [[ -f $toolbox/addons/$name.adding ]] && ! flock --nonblock "$toolboxes/lock" true; then
+    elif [[ -f $toolbox/addons/$name.adding ]] && toolbox_is_locked; then
       row "$name" 'being added now'
     elif [[ -f $toolbox/addons/$name.adding ]]; then
       row "$name" "interrupted while it was added: ./bazelw toolbox add $name completes it"

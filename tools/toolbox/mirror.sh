@@ -2,8 +2,6 @@
 
 use fetch
 
-readonly kDefaultMirror=http://mirror.invalid/debian # debootstrap's own default
-
 # Sets $mirror: MMSB_DEBIAN_MIRROR, else the first of the machine's own apt that has the
 # toolbox's Debian (an Ubuntu's has not), else debootstrap's default.
 choose_mirror() {
@@ -12,11 +10,12 @@ choose_mirror() {
     has_suite "$mirror" && return
     die "the mirror $mirror, which MMSB_DEBIAN_MIRROR names, does not answer for Debian $kSuite: look at the network, or name another"
   fi
-  for mirror in $(mirrors_of_apt) "$kDefaultMirror"; do
+  mirror=
+  for mirror in $(mirrors_of_apt) $(mirror_of_debootstrap); do
     mirror=${mirror%/}
     has_suite "$mirror" && return
   done
-  die "no mirror answers for Debian $kSuite, $mirror the last that was asked: look at the network, or set MMSB_DEBIAN_MIRROR to one that does"
+  die "no mirror answers for Debian $kSuite${mirror:+, $mirror the last that was asked}: look at the network, or set MMSB_DEBIAN_MIRROR to one that does"
 }
 
 has_suite() {
@@ -26,6 +25,9 @@ has_suite() {
     *) return 1 ;;
   esac
 }
+
+# Its own default, which it has no option to tell.
+mirror_of_debootstrap() { sed -n 's/^DEF_MIRROR="\(.*\)"$/\1/p' "$(type -P debootstrap)"; }
 
 # apt itself reads sources.list and *.sources alike.
 mirrors_of_apt() {

@@ -81,4 +81,4 @@ show_live() {
   printf '\r\e[K%s' "${text:0:columns-1}" >&2
 }
 
-clear_live() { [[ -z ${live:-} ]] || printf '\r\e[K' >&2; }
+clear_live() { [[ -z ${live:-} ]] || printf '\r\e[K' >&2 || true; }

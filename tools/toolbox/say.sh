@@ -4,7 +4,8 @@
 readonly kFailed=36 # Bazel's code for trouble with the machine, not with the build
 readonly kMisused=2
 
-say() { printf 'bazelw: %s\n' "$*" >&2; }
+# A terminal that hung up hears nothing, and what has to be done is done all the same.
+say() { printf 'bazelw: %s\n' "$*" >&2 || true; }
 
 die() {
   say "$*"
