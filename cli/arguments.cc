@@ -50,7 +50,8 @@ absl::StatusOr<Arguments> Arguments::Parse(
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
     if (argument == "--") {
-      given.insert(given.end(), arguments.begin() + i + 1, arguments.end());
+      const auto rest = arguments.subspan(i + 1);
+      given.insert(given.end(), rest.begin(), rest.end());
       break;
     }
     if (argument.size() < 2 || argument[0] != '-') {

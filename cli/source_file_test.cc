@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -53,6 +55,30 @@ TEST_F(SourceFileTest, AWriteOfTheSameSizeIsSeen) {
   const absl::Status status = file->CheckUnchanged();
   EXPECT_TRUE(absl::IsAborted(status));
   EXPECT_EQ(status.message(), "'" + path_ + "' changed while it was read");
+}
+
+// Somebody who writes while Open waits for the file's time stamp to grow old, as it
+// does when the time is before that of the file.
+class WritingClock final : public Clock {
+ public:
+  explicit WritingClock(std::string path) : path_(std::move(path)) {}
+
+  int64_t Now() const override { return System().Now(); }
+  int64_t WallTime() const override {
+    std::ofstream(path_, std::ios::app) << "more";
+    return 0;
+  }
+
+ private:
+  const std::string path_;
+};
+
+TEST_F(SourceFileTest, AFileThatIsBeingWrittenToIsRefused) {
+  WritingClock clock(path_);
+  const absl::Status status =
+      SourceFile::Open(PosixFileSystem(), clock, path_).status();
+  EXPECT_TRUE(absl::IsAborted(status)) << status;
+  EXPECT_EQ(status.message(), "'" + path_ + "' is being written to");
 }
 
 TEST_F(SourceFileTest, ATimeStampThatIsPutBackIsSeen) {

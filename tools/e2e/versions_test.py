@@ -147,7 +147,7 @@ class OutputTest(harness.StoreTest):
     def test_progress_for_a_person_who_watches(self):
         path = self.path("large")
         with open(path, "wb") as file:
-            file.truncate(256 << 20)
+            file.truncate(512 << 20)
         time.sleep(0.1)  # an old file is read at once
         controller, terminal = os.openpty()
         self.addCleanup(os.close, controller)
@@ -157,7 +157,7 @@ class OutputTest(harness.StoreTest):
         process.send_signal(signal.SIGCONT)
         self.assertEqual(self.finish(process).code, 0)
         shown = os.read(controller, 1 << 16).decode()
-        self.assertRegex(shown, r"\A\rcommitting \[[#.]{24}\] +\d+%  [^\n]* of 256\.0 MiB, ")
+        self.assertRegex(shown, r"\A\rcommitting \[[#.]{24}\] +\d+%  [^\n]* of 512\.0 MiB, ")
         # At the end the line is empty again.
         self.assertRegex(shown, r"\r +\r\Z")
 
