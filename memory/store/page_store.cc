@@ -612,7 +612,9 @@ PageStore::Batch::Batch(PageStore& store, uint64_t bytes, PageTable table)
     : store_(&store),
       bytes_(bytes),
       table_(std::move(table)),
-      log_begin_(store.log_->bytes()) {
+      // A log that is not there yet begins with its header, which is no
+      // epoch's.
+      log_begin_(std::max<uint64_t>(store.log_->bytes(), StoreHeader::kBytes)) {
   store.batch_open_ = true;
 }
 

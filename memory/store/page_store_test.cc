@@ -202,6 +202,27 @@ TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
   }
 }
 
+TEST_F(PageStoreTest, WhatCommitSaysOfAnEpochIsWhatItsRecordSaysLater) {
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  for (const Bytes& state : RandomHistory(4, 10)) {
+    ASSERT_TRUE(CommitState(*store, state, "m").ok());
+  }
+  const std::unique_ptr<PageStore> later = Open(Mode::kRead);
+  ASSERT_EQ(later->epochs().size(), 10u);
+  for (size_t i = 0; i < 10; ++i) {
+    const EpochInfo& said = store->epochs()[i];
+    const EpochInfo& read = later->epochs()[i];
+    EXPECT_EQ(said.epoch, read.epoch);
+    EXPECT_EQ(said.time_ns, read.time_ns);
+    EXPECT_EQ(said.bytes, read.bytes);
+    EXPECT_EQ(said.changed_bytes, read.changed_bytes);
+    EXPECT_EQ(said.changed_pages, read.changed_pages);
+    EXPECT_EQ(said.stored_bytes, read.stored_bytes) << "epoch " << i + 1;
+    EXPECT_EQ(said.root, read.root);
+    EXPECT_EQ(said.message, read.message);
+  }
+}
+
 TEST_F(PageStoreTest, EpochsGoOnInALaterProcess) {
   const std::vector<Bytes> history = RandomHistory(7, 20);
   for (size_t i = 0; i < history.size(); ++i) {
