@@ -23,8 +23,13 @@ def _sanitizer():
     """The sanitizer that the command was built with, or None."""
     with open(MMSB, "rb") as binary:
         contents = binary.read()
-    for name in ("asan", "tsan", "msan"):
-        if b"__%s_init" % name.encode() in contents:
+    for name, mark in (
+        ("asan", b"__asan_init"),
+        ("tsan", b"__tsan_init"),
+        ("msan", b"__msan_init"),
+        ("ubsan", b"__ubsan_handle"),  # last: the others bring it along
+    ):
+        if mark in contents:
             return name
     return None
 
@@ -33,8 +38,8 @@ SANITIZER = _sanitizer()
 
 
 def rounds(count):
-    """How many of `count` rounds to do: programs under a sanitizer are slow to start."""
-    return count if SANITIZER is None else max(1, count // 8)
+    """How many of `count` rounds to do: under most sanitizers programs start slowly."""
+    return count if SANITIZER in (None, "ubsan") else max(1, count // 8)
 
 
 @dataclasses.dataclass
