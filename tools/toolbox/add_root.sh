@@ -16,6 +16,7 @@ readonly kWork=/opt/msan-build
 
 fetch_llvm_source() {
   local version uri sum
+  # shellcheck disable=SC2016  # dpkg-query fills this in
   version=$(in_root dpkg-query -W -f '${source:Version}' clang-21)
   printf 'deb-src %s %s main\n' "$mirror" "$kSuite" >"$root/etc/apt/sources.list.d/mmsb-source.list"
   apt update
@@ -62,6 +63,17 @@ add_msan() {
   rm -rf "$root$kWork"
 }
 
+# Completes what an interrupted run left. What dpkg was unpacking when it was killed has
+# to be unpacked again, before what needs it can be configured.
+mend_packages() {
+  in_root dpkg --configure -a || true
+  local halves
+  # shellcheck disable=SC2016  # dpkg-query fills these in
+  mapfile -t halves < <(in_root dpkg-query -W -f '${db:Status-Eflag} ${Package}:${Architecture}\n' | sed -n 's/^reinstreq //p')
+  apt install --fix-broken --reinstall "${halves[@]}"
+  in_root dpkg --configure -a || fail "dpkg cannot complete what was interrupted ($(last_words)): ./bazelw toolbox clean and a new run make the toolbox afresh"
+}
+
 # One function, read whole before it runs: the file may be replaced meanwhile.
 add_root() {
   local steps=2
@@ -69,10 +81,8 @@ add_root() {
   step "[1/$steps] package lists"
   prepare_root
   printf 'deb %s %s main\n' "$mirror" "$kSuite" >"$root/etc/apt/sources.list"
-  # What an interrupted run left.
-  in_root dpkg --configure -a
   apt update
-  apt install --fix-broken
+  mend_packages
   step "[2/$steps] packages"
   local -n packages=kPackages_$name
   apt install "${packages[@]}"

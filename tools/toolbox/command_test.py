@@ -99,6 +99,21 @@ class CommandTest(bazelw_world.BazelwTestCase):
         self.assertEqual(self.toolbox_command("add", "bench").code, 0)
         self.assertTrue([call for call in self.world.calls("in_root") if "dpkg --configure -a" in call])
 
+    def test_what_was_half_unpacked_is_unpacked_again(self):
+        self.world.plant()
+        self.world.fake("chroot", bazelw_world.CHROOT + """
+[[ $* != *Status-Eflag* ]] || printf 'ok whole:amd64\\nreinstreq half:amd64\\n'
+""")
+        self.assertEqual(self.toolbox_command("add", "bench").code, 0)
+        mended = [call for call in self.world.calls("in_root") if " --reinstall " in call]
+        self.assertEqual(len(mended), 1)
+        self.assertTrue(mended[0].endswith(" --fix-broken --reinstall half:amd64"), mended)
+
+    def test_what_dpkg_cannot_complete(self):
+        self.world.plant()
+        self.world.fake("chroot", '[[ $* != *"dpkg --configure"* ]] || { echo "dpkg: no" >&2; exit 1; }\n' + bazelw_world.CHROOT)
+        self.assert_fails(self.toolbox_command("add", "bench"), "dpkg cannot complete", "dpkg: no", "toolbox clean")
+
     def test_add_msan(self):
         source = "/debian/llvm.orig.tar.xz"
         self.world.server.files[source] = b"source"
