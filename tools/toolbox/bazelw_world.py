@@ -2,7 +2,7 @@
 
 A World has a copy of bazelw, a cache folder, and a PATH with nothing on it but
 the plain tools that bazelw uses and the fakes that a test puts there. Every fake
-writes down how it was called. All folders have a space in their names.
+writes down how it was called. Their names hold a space, and a digit after one.
 """
 
 import contextlib
@@ -255,7 +255,7 @@ class World:
 
 class BazelwTestCase(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.mkdtemp(prefix="a world ", dir=os.environ.get("TEST_TMPDIR"))
+        folder = tempfile.mkdtemp(prefix="a world 1 ", dir=os.environ.get("TEST_TMPDIR"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         self.world = World(folder)
         self.addCleanup(self.world.close)

@@ -12,7 +12,8 @@ old_toolboxes() {
 remove_tree() {
   local mount_point
   while read -r _ _ _ _ mount_point _; do
-    printf -v mount_point '%b' "$mount_point"
+    # A space is \040 there; printf wants \0040, or it takes a digit that follows for its own.
+    printf -v mount_point '%b' "${mount_point//\\/\\0}"
     [[ $mount_point != "$1"/* ]] || die "something is mounted at $mount_point: unmount it first"
   done </proc/self/mountinfo
   # Processes of an ended namespace may be a moment in dying.
