@@ -96,10 +96,6 @@ std::optional<LogTip> LogTip::Decode(std::span<const std::byte> bytes,
                                      uint64_t store_id) {
   if (bytes.size() < kBytes) return std::nullopt;
   const auto slot = bytes.first<kBytes>();
-  if (std::ranges::all_of(slot,
-                          [](std::byte b) { return b == std::byte{0}; })) {
-    return LogTip{};
-  }
   if (!IsSealed<kBytes>(slot, store_id)) return std::nullopt;
   return LogTip{.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(slot, 0)),
                 .end = LoadLittleEndian<uint64_t>(slot, 8)};

@@ -57,8 +57,7 @@ struct LogTip {
 
   std::array<std::byte, kBytes> Encode(uint64_t store_id) const;
 
-  // The tip in the first kBytes of `bytes`; one of epoch 0 when all are zero,
-  // which is a slot that was never written; none when they are damaged.
+  // The tip in the first kBytes of `bytes`; none when they are damaged.
   static std::optional<LogTip> Decode(std::span<const std::byte> bytes,
                                       uint64_t store_id);
 };

@@ -28,6 +28,9 @@ namespace {
 
 constexpr size_t kReadAheadBytes = 64 << 10;
 constexpr size_t kStreamBytes = 1 << 20;
+// The most lost commits that are told one by one. It bounds what a forged tip
+// can make a reader do.
+constexpr uint64_t kMaxLostCommits = 1 << 20;
 
 std::string_view AsString(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -41,13 +44,11 @@ struct TipFile {
 
 absl::StatusOr<TipFile> ReadTip(File* file, uint64_t store_id) {
   TipFile result;
-  if (file == nullptr) {
-    result.damaged = true;
-    return result;
-  }
   std::array<std::byte, 2 * LogTip::kBytes> bytes{};
-  absl::StatusOr<size_t> read = file->ReadAt(0, bytes);
-  if (!read.ok()) return read.status();
+  if (file != nullptr) {
+    absl::StatusOr<size_t> read = file->ReadAt(0, bytes);
+    if (!read.ok()) return read.status();
+  }
   for (size_t slot = 0; slot < 2; ++slot) {
     const std::optional<LogTip> tip = LogTip::Decode(
         std::span(bytes).subspan(slot * LogTip::kBytes, LogTip::kBytes),
@@ -62,6 +63,17 @@ absl::StatusOr<TipFile> ReadTip(File* file, uint64_t store_id) {
   return result;
 }
 
+// True when `bytes`, which a log begins with, may be what a crash left of its
+// header: parts of it that never reached the disk read as zeros.
+bool IsPartOfHeader(std::span<const std::byte> bytes,
+                    const StoreHeader& header) {
+  const auto whole = header.Encode();
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] != whole[i] && bytes[i] != std::byte{0}) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 // Walks over the records of a log of a given size.
@@ -69,8 +81,6 @@ class TransactionLog::Reader {
  public:
   Reader(File& file, uint64_t log_bytes, uint64_t store_id)
       : file_(file), log_bytes_(log_bytes), store_id_(store_id) {}
-
-  uint64_t log_bytes() const { return log_bytes_; }
 
   // The head of the record at `position`, with its meta copied to `meta`; none
   // when there is no whole record, as far as can be told without its data.
@@ -99,26 +109,25 @@ class TransactionLog::Reader {
     return head;
   }
 
-  // The position of the first record head at or after `from`, or log_bytes().
+  // The position of the first record head at or after `from`, or the log's end.
   absl::StatusOr<uint64_t> FindRecord(uint64_t from) {
     const std::string_view magic(RecordHead::kMagic.data(),
                                  RecordHead::kMagic.size());
     uint64_t position = from;
     while (position < log_bytes_ &&
            log_bytes_ - position >= RecordHead::kBytes) {
-      absl::StatusOr<std::span<const std::byte>> bytes = Fetch(
-          position, std::min<uint64_t>(kStreamBytes, log_bytes_ - position));
+      absl::StatusOr<std::span<const std::byte>> bytes =
+          FetchWindow(position, RecordHead::kBytes, kStreamBytes);
       if (!bytes.ok()) return bytes.status();
-      const size_t found = AsString(*bytes).find(magic);
-      if (found == std::string_view::npos) {
-        position += bytes->size() - (magic.size() - 1);
-        continue;
+      for (size_t at = AsString(*bytes).find(magic);
+           at != std::string_view::npos &&
+           bytes->size() - at >= RecordHead::kBytes;
+           at = AsString(*bytes).find(magic, at + 1)) {
+        const std::optional<RecordHead> head =
+            RecordHead::Decode(bytes->subspan(at), position + at, store_id_);
+        if (head.has_value() && head->end() <= log_bytes_) return position + at;
       }
-      position += found;
-      absl::StatusOr<std::optional<RecordHead>> head = ReadHead(position);
-      if (!head.ok()) return head.status();
-      if (head->has_value()) return position;
-      ++position;
+      position += bytes->size() - (RecordHead::kBytes - 1);
     }
     return log_bytes_;
   }
@@ -139,10 +148,20 @@ class TransactionLog::Reader {
   // `bytes` bytes from `position`, within the log; valid until the next call.
   absl::StatusOr<std::span<const std::byte>> Fetch(uint64_t position,
                                                    size_t bytes) {
+    absl::StatusOr<std::span<const std::byte>> window =
+        FetchWindow(position, bytes, std::max(bytes, kReadAheadBytes));
+    if (!window.ok()) return window.status();
+    return window->first(bytes);
+  }
+
+  // As Fetch, but what is at hand from `position` on if that is `least` bytes,
+  // or else up to `most`.
+  absl::StatusOr<std::span<const std::byte>> FetchWindow(uint64_t position,
+                                                         size_t least,
+                                                         size_t most) {
     if (position < window_begin_ || position - window_begin_ > window_.size() ||
-        window_.size() - (position - window_begin_) < bytes) {
-      window_.resize(std::min<uint64_t>(std::max(bytes, kReadAheadBytes),
-                                        log_bytes_ - position));
+        window_.size() - (position - window_begin_) < least) {
+      window_.resize(std::min<uint64_t>(most, log_bytes_ - position));
       window_begin_ = position;
       absl::StatusOr<size_t> read = file_.ReadAt(position, window_);
       if (!read.ok()) {
@@ -154,8 +173,8 @@ class TransactionLog::Reader {
       std::fill(window_.begin() + static_cast<ptrdiff_t>(*read), window_.end(),
                 std::byte{0});
     }
-    return std::span<const std::byte>(window_).subspan(position - window_begin_,
-                                                       bytes);
+    return std::span<const std::byte>(window_).subspan(position -
+                                                       window_begin_);
   }
 
   File& file_;
@@ -179,6 +198,11 @@ std::string TransactionLog::LogPath() const {
 
 std::string TransactionLog::TipPath() const {
   return absl::StrCat(directory_, "/tip");
+}
+
+absl::Status TransactionLog::Changed() const {
+  return absl::AbortedError(
+      absl::StrCat("'", LogPath(), "' changed while it was read"));
 }
 
 absl::StatusOr<std::unique_ptr<TransactionLog>> TransactionLog::Open(
@@ -231,48 +255,67 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     absl::StatusOr<FileInfo> info = log_->Info();
     if (!info.ok()) return info.status();
     log_bytes = info->bytes;
-    std::array<std::byte, StoreHeader::kBytes> bytes{};
-    absl::StatusOr<size_t> read = log_->ReadAt(0, bytes);
-    if (!read.ok()) return read.status();
-    report.header_damaged =
-        log_bytes > StoreHeader::kBytes && bytes != header_.Encode();
+    if (absl::Status status = CheckHeader(log_bytes, report); !status.ok()) {
+      return status;
+    }
     if (log_was_there && log_bytes > StoreHeader::kBytes) {
       report.tip_damaged = tip->damaged && tip->known;
       report.tip_lost = !tip->known;
     }
   }
+  // With the tip unknown, whatever is whole counts as acknowledged.
+  const auto was_acknowledged = [&](Epoch epoch) {
+    return !tip->known || epoch <= tip->tip.epoch;
+  };
 
   struct Pending {
     RecordHead head;
-    std::vector<std::byte> meta;
     bool data_damaged;
   };
-  std::vector<Pending> pending;  // of the transaction `expected`
+  std::vector<Pending> pending;  // data records of the transaction `expected`
+  std::vector<std::byte> meta;
   Epoch expected = Epoch().Next();
   bool transaction_damaged = false;
+  end_ = log_bytes;
+  uint64_t position = StoreHeader::kBytes;
+  report.end = std::min<uint64_t>(position, log_bytes);
 
-  const auto to_record = [](const Pending& p) {
-    return Record{.epoch = p.head.epoch,
-                  .sequence = p.head.sequence,
-                  .meta = p.meta,
-                  .position = p.head.position,
-                  .data_position = p.head.data_position(),
-                  .data_bytes = p.head.data_bytes,
-                  .data_damaged = p.data_damaged};
+  std::optional<Reader> reader;
+  if (log_ != nullptr) reader.emplace(*log_, log_bytes, header_.store_id);
+
+  const auto to_record = [&meta](const RecordHead& head, bool data_damaged) {
+    return Record{.epoch = head.epoch,
+                  .sequence = head.sequence,
+                  .meta = meta,
+                  .position = head.position,
+                  .data_position = head.data_position(),
+                  .data_bytes = head.data_bytes,
+                  .data_damaged = data_damaged};
   };
   const auto visit_pending = [&]() -> absl::Status {
     for (const Pending& p : pending) {
-      if (absl::Status status = visitor.OnData(to_record(p)); !status.ok()) {
+      absl::StatusOr<std::optional<RecordHead>> again =
+          reader->ReadRecord(p.head.position, meta);
+      if (!again.ok()) return again.status();
+      if (!again->has_value()) return Changed();
+      if (absl::Status status =
+              visitor.OnData(to_record(p.head, p.data_damaged));
+          !status.ok()) {
         return status;
       }
     }
     pending.clear();
     return absl::OkStatus();
   };
-  // Transactions up to `epoch`, without it, were committed, and their commit
-  // records are gone.
-  const auto lose_commits_before = [&](Epoch epoch) -> absl::Status {
-    for (; expected < epoch; expected = expected.Next()) {
+  // The transactions up to `last` were committed, and their commit records are
+  // gone.
+  const auto lose_commits = [&](Epoch last) -> absl::Status {
+    if (last.value() - expected.value() >= kMaxLostCommits) {
+      return absl::DataLossError(absl::StrCat(
+          "'", LogPath(), "' lost the epochs ", expected.value(), " to ",
+          last.value(), ", more than can be told one by one"));
+    }
+    for (; expected <= last; expected = expected.Next()) {
       if (absl::Status status = visit_pending(); !status.ok()) return status;
       if (absl::Status status = visitor.OnLostCommit(expected); !status.ok()) {
         return status;
@@ -285,67 +328,70 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   const auto wanted = [&] {
     return !options.last.has_value() || expected <= *options.last;
   };
-  end_ = log_bytes;
-  uint64_t position = StoreHeader::kBytes;
-  report.end = std::min<uint64_t>(position, log_bytes);
-  if (log_ != nullptr) {
-    Reader reader(*log_, log_bytes, header_.store_id);
-    while (position < log_bytes && wanted()) {
-      Pending next{};
-      absl::StatusOr<std::optional<RecordHead>> head =
-          reader.ReadRecord(position, next.meta);
-      if (!head.ok()) return head.status();
-      // Every lost transaction took a record at the least; more of them than
-      // fit before this record is not a thing that damage can do.
-      const bool plausible = head->has_value() && (*head)->epoch >= expected &&
-                             (*head)->epoch.value() - expected.value() <=
-                                 position / RecordHead::kBytes;
-      if (!plausible) {
-        absl::StatusOr<uint64_t> found = reader.FindRecord(position + 1);
-        if (!found.ok()) return found.status();
-        report.damage.push_back({position, *found, expected});
-        transaction_damaged = true;
-        position = *found;
-        continue;
-      }
-      next.head = **head;
-      if (next.head.epoch > expected) {
-        if (absl::Status status = lose_commits_before(next.head.epoch);
-            !status.ok()) {
-          return status;
-        }
-        transaction_damaged = false;
-        if (!wanted()) break;
-      }
-      next.data_damaged = false;
-      if (options.check_data) {
-        absl::StatusOr<bool> damaged = reader.DataIsDamaged(next.head);
-        if (!damaged.ok()) return damaged.status();
-        next.data_damaged = *damaged;
-      }
-      position = next.head.end();
-      if (next.head.kind == RecordKind::kData) {
-        pending.push_back(std::move(next));
-        continue;
-      }
-      if (transaction_damaged && tip->known && tip->tip.epoch < expected) {
-        // The commit record reached the disk before a record ahead of it, and
-        // then the power went: never acknowledged, unless more comes after it.
-        absl::StatusOr<std::optional<RecordHead>> after =
-            reader.ReadHead(position);
-        if (!after.ok()) return after.status();
-        if (!after->has_value()) break;
-      }
-      if (absl::Status status = visit_pending(); !status.ok()) return status;
-      if (absl::Status status = visitor.OnCommit(to_record(next));
+  while (position < log_bytes && wanted()) {
+    absl::StatusOr<std::optional<RecordHead>> read =
+        reader->ReadRecord(position, meta);
+    if (!read.ok()) return read.status();
+    // Every lost transaction took a record at the least; more of them than fit
+    // before this record is not a thing that damage can do.
+    const bool plausible = read->has_value() && (*read)->epoch >= expected &&
+                           (*read)->epoch.value() - expected.value() <=
+                               position / RecordHead::kBytes;
+    if (!plausible) {
+      absl::StatusOr<uint64_t> found = reader->FindRecord(position + 1);
+      if (!found.ok()) return found.status();
+      report.damage.push_back({position, *found, expected});
+      transaction_damaged = true;
+      position = *found;
+      continue;
+    }
+    const RecordHead head = **read;
+    if (head.epoch > expected) {
+      // A writer only goes on after a transaction that is whole.
+      if (!was_acknowledged(expected)) break;
+      if (absl::Status status =
+              lose_commits(Epoch::FromValue(head.epoch.value() - 1));
           !status.ok()) {
         return status;
       }
-      report.newest = expected;
-      report.end = position;
-      expected = expected.Next();
+      report.end = position;  // what is lost was committed, and is no tail
       transaction_damaged = false;
+      if (!wanted()) break;
+      continue;  // the visit above has used `meta`
     }
+    position = head.end();
+    if (head.kind == RecordKind::kData) {
+      bool data_damaged = false;
+      if (options.check_data && was_acknowledged(expected)) {
+        absl::StatusOr<bool> damaged = reader->DataIsDamaged(head);
+        if (!damaged.ok()) return damaged.status();
+        data_damaged = *damaged;
+      }
+      pending.push_back({head, data_damaged});
+      continue;
+    }
+    if (!was_acknowledged(expected)) {
+      // A commit record may reach the disk before what is ahead of it.
+      bool whole = !transaction_damaged;
+      for (size_t i = 0; whole && i < pending.size(); ++i) {
+        absl::StatusOr<bool> damaged = reader->DataIsDamaged(pending[i].head);
+        if (!damaged.ok()) return damaged.status();
+        whole = !*damaged;
+      }
+      if (!whole) break;
+    }
+    if (absl::Status status = visit_pending(); !status.ok()) return status;
+    read = reader->ReadRecord(head.position, meta);
+    if (!read.ok()) return read.status();
+    if (!read->has_value()) return Changed();
+    if (absl::Status status = visitor.OnCommit(to_record(head, false));
+        !status.ok()) {
+      return status;
+    }
+    report.newest = expected;
+    report.end = position;
+    expected = expected.Next();
+    transaction_damaged = false;
   }
   if (!wanted()) return report;
 
@@ -354,8 +400,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       const uint64_t begin = std::min(report.end, tip->tip.end);
       report.damage.push_back({begin, tip->tip.end, expected});
     }
-    if (absl::Status status = lose_commits_before(tip->tip.epoch.Next());
-        !status.ok()) {
+    if (absl::Status status = lose_commits(tip->tip.epoch); !status.ok()) {
       return status;
     }
     return report;
@@ -364,14 +409,44 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     report.damage.pop_back();
   }
   report.torn_bytes = log_bytes - report.end;
+  if (report.torn_bytes != 0 && !tip->known &&
+      log_bytes > StoreHeader::kBytes && log_was_there) {
+    // Nothing says that these bytes were not acknowledged.
+    report.damage.push_back({report.end, log_bytes, expected});
+    report.torn_bytes = 0;
+  }
   if (report.damage.empty()) {
     state_ = State::kReplayed;
     newest_ = report.newest;
     committed_end_ = report.end;
     end_ = report.end;
-    tip_is_behind_ = tip->damaged || tip->tip.epoch < newest_;
+    acknowledged_end_ = was_acknowledged(newest_)
+                            ? committed_end_
+                            : std::min(tip->tip.end, committed_end_);
+    tip_is_damaged_ = tip->damaged;
   }
   return report;
+}
+
+// Looks at what the log, of `log_bytes` bytes, begins with.
+absl::Status TransactionLog::CheckHeader(uint64_t log_bytes,
+                                         ReplayReport& report) {
+  std::array<std::byte, StoreHeader::kBytes> bytes{};
+  absl::StatusOr<size_t> read = log_->ReadAt(0, bytes);
+  if (!read.ok()) return read.status();
+  const absl::StatusOr<StoreHeader> found =
+      StoreHeader::Decode(std::span(bytes).first(*read), LogPath());
+  if (found.ok() && *found != header_) {
+    return absl::DataLossError(absl::StrCat(
+        "'", LogPath(), "' is of another store than the directory's header"));
+  }
+  if (log_bytes > StoreHeader::kBytes) {
+    report.header_damaged = !found.ok();
+  } else if (!IsPartOfHeader(std::span(bytes).first(*read), header_)) {
+    return absl::DataLossError(
+        absl::StrCat("'", LogPath(), "' is not a log of this store"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status TransactionLog::BeginAppending() {
@@ -388,13 +463,45 @@ absl::Status TransactionLog::BeginAppending() {
   if (state_ == State::kAppending) return absl::OkStatus();
 
   state_ = State::kFailed;  // until all of this has been done
-  for (auto [path, file] :
-       {std::pair(TipPath(), &tip_), std::pair(LogPath(), &log_)}) {
-    if (*file != nullptr) continue;
+  // What was replayed beyond the tip was never acknowledged and may be in
+  // memory alone, even if a sync of it failed. It becomes durable before it is
+  // built on.
+  if (acknowledged_end_ < committed_end_) {
+    if (absl::Status status = Rewrite(acknowledged_end_, committed_end_);
+        !status.ok()) {
+      return status;
+    }
+  }
+  if (tip_ == nullptr) {
     absl::StatusOr<std::unique_ptr<File>> created =
-        file_system_.Open(path, FileSystem::Access::kCreate);
+        file_system_.Open(TipPath(), FileSystem::Access::kCreate);
     if (!created.ok()) return created.status();
-    *file = *std::move(created);
+    tip_ = *std::move(created);
+    tip_is_damaged_ = true;
+    // A log without its tip would look damaged after a power failure.
+    if (absl::Status status = file_system_.SyncDirectory(directory_);
+        !status.ok()) {
+      return status;
+    }
+  }
+  if (tip_is_damaged_ || acknowledged_end_ < committed_end_) {
+    // Both slots: neither may be left unreadable.
+    const LogTip tip{.epoch = newest_, .end = committed_end_};
+    const auto bytes = tip.Encode(header_.store_id);
+    for (const uint64_t at : {uint64_t{0}, uint64_t{LogTip::kBytes}}) {
+      if (absl::Status status = tip_->WriteAt(at, bytes); !status.ok()) {
+        return status;
+      }
+      if (absl::Status status = tip_->Sync(); !status.ok()) return status;
+    }
+    tip_is_damaged_ = false;
+    acknowledged_end_ = committed_end_;
+  }
+  if (log_ == nullptr) {
+    absl::StatusOr<std::unique_ptr<File>> created =
+        file_system_.Open(LogPath(), FileSystem::Access::kCreate);
+    if (!created.ok()) return created.status();
+    log_ = *std::move(created);
   }
   if (absl::Status status = log_->Truncate(committed_end_); !status.ok()) {
     return status;
@@ -405,21 +512,28 @@ absl::Status TransactionLog::BeginAppending() {
       return status;
     }
     committed_end_ = StoreHeader::kBytes;
+    acknowledged_end_ = committed_end_;
   }
-  if (tip_is_behind_ && newest_ != Epoch()) {
-    if (absl::Status status = WriteTip(); !status.ok()) return status;
-  }
-  tip_is_behind_ = false;
   end_ = committed_end_;
   sequence_ = 0;
   state_ = State::kAppending;
   return absl::OkStatus();
 }
 
-// Says that the log is acknowledged up to committed_end_.
-absl::Status TransactionLog::WriteTip() {
-  const LogTip tip{.epoch = newest_, .end = committed_end_};
-  return tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
+// Writes the log's bytes from `begin` to `end` once more, and syncs. A page
+// that failed to be written counts as clean from then on, and a sync alone
+// would not write it.
+absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end) {
+  std::vector<std::byte> buffer;
+  for (uint64_t at = begin; at < end; at += buffer.size()) {
+    buffer.resize(
+        static_cast<size_t>(std::min<uint64_t>(kStreamBytes, end - at)));
+    if (absl::Status status = ReadData(at, buffer); !status.ok()) return status;
+    if (absl::Status status = log_->WriteAt(at, buffer); !status.ok()) {
+      return status;
+    }
+  }
+  return log_->Sync();
 }
 
 absl::Status TransactionLog::Write(uint64_t position,
@@ -479,7 +593,12 @@ absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
       AppendRecord(RecordKind::kCommit, meta, {});
   if (!appended.ok()) return appended.status();
   state_ = State::kFailed;  // until all of this has been done
-  if (absl::Status status = log_->Sync(); !status.ok()) return status;
+  if (absl::Status status = log_->Sync(); !status.ok()) {
+    // The epoch was not acknowledged, and must not look as if it had been
+    // stored. Should this fail too, the next writer writes it again.
+    log_->Truncate(committed_end_).IgnoreError();
+    return status;
+  }
   if (!directory_synced_) {
     if (absl::Status status = file_system_.SyncDirectory(directory_);
         !status.ok()) {
@@ -487,9 +606,16 @@ absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
     }
     directory_synced_ = true;
   }
-  newest_ = newest_.Next();
+  const LogTip tip{.epoch = newest_.Next(), .end = end_};
+  if (absl::Status status =
+          tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
+      !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = tip_->Sync(); !status.ok()) return status;
+  newest_ = tip.epoch;
   committed_end_ = end_;
-  if (absl::Status status = WriteTip(); !status.ok()) return status;
+  acknowledged_end_ = end_;
   state_ = State::kReplayed;
   return newest_;
 }

@@ -25,24 +25,24 @@ namespace mmsb {
 //   tip   two slots, written in turn: up to where the log was acknowledged
 //
 // A transaction is any number of data records and then a commit record, all
-// with the transaction's epoch; epochs are numbered from 1 without a gap. It is
-// acknowledged when Commit has returned, the log being synced by then. Bytes
-// after the last whole transaction are a torn tail if nothing there was ever
-// acknowledged (a crash in the middle of a commit), and damage otherwise. The
-// tip tells the two apart; it is written after the sync and not synced itself,
-// so after a power failure it may be behind, never ahead.
+// with the transaction's epoch; epochs are numbered from 1 without a gap.
+// Commit syncs the log, then writes and syncs the tip, and then the transaction
+// is acknowledged. So the tip tells damage from a torn tail: what it names must
+// be there whole; what lies beyond it was never acknowledged, counts when it is
+// whole, data included, and is cut off when it is not.
 //
-//   call \ state | replayed         | appending        | failed
-//   -------------+------------------+------------------+---------------------
-//   Replay       | replayed         | refused          | failed
-//   Append       | appending        | appending        | refused
-//   Commit       | replayed (sync)  | replayed (sync)  | refused
-//   Abort        | replayed         | replayed         | failed
-//   any failure  | failed           | failed           |
+//   call \ state | replayed  | appending | failed
+//   -------------+-----------+-----------+----------
+//   Replay       | replayed  | replayed  | replayed
+//   Append       | appending | appending | refused
+//   Commit       | replayed  | replayed  | refused
+//   Abort        | replayed  | replayed  | failed, nothing done
+//   a failure    | failed    | failed    | failed
 //
-// A log starts in the state failed, and Replay to its end brings it to
-// replayed. After a failed write or sync nothing is known of what the disk
-// holds, so the log refuses to go on until it is opened and replayed again.
+// A log starts in the state failed. A Replay that does not come to the end, or
+// finds damage, leaves it there. After a failed write or sync nothing is known
+// of what the disk holds, so the log refuses to go on until it is replayed
+// again. A record above the limits is refused and changes nothing.
 //
 // Owns its files. Thread-compatible; readers in other processes may replay
 // while one writer appends (the writer holds the store's lock, see PageStore).
@@ -135,10 +135,12 @@ class TransactionLog {
 
   std::string LogPath() const;
   std::string TipPath() const;
+  absl::Status Changed() const;
   absl::Status OpenIfPresent(const std::string& path,
                              std::unique_ptr<File>& file);
   absl::Status BeginAppending();
-  absl::Status WriteTip();
+  absl::Status CheckHeader(uint64_t log_bytes, ReplayReport& report);
+  absl::Status Rewrite(uint64_t begin, uint64_t end);
   absl::Status Write(uint64_t position, std::span<const std::byte> bytes);
   absl::StatusOr<uint64_t> AppendRecord(RecordKind kind,
                                         std::span<const std::byte> meta,
@@ -152,9 +154,10 @@ class TransactionLog {
   std::unique_ptr<File> tip_;
   State state_ = State::kFailed;
   Epoch newest_;
-  uint64_t committed_end_ = 0;  // of the last whole transaction, in bytes
-  uint64_t end_ = 0;            // of what was appended since, in bytes
-  bool tip_is_behind_ = false;  // or a slot of it is damaged
+  uint64_t committed_end_ = 0;     // of the last whole transaction, in bytes
+  uint64_t end_ = 0;               // of what was appended since, in bytes
+  uint64_t acknowledged_end_ = 0;  // up to where the tip says so
+  bool tip_is_damaged_ = false;    // a slot of it, at the least
   // False until the first commit: an earlier process may have made the files
   // and ended before it synced their directory.
   bool directory_synced_ = false;

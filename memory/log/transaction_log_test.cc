@@ -18,6 +18,7 @@
 #include "memory/log/log_record.h"
 #include "memory/log/posix_file_system.h"
 #include "memory/log/store_header.h"
+#include "memory/log/testing/failing_file_system.h"
 
 namespace mmsb {
 namespace {
@@ -143,6 +144,7 @@ class TransactionLogTest : public testing::Test {
     ASSERT_TRUE(file->WriteAt(position, byte).ok());
   }
 
+  int sync_failures_ = 0;
   FileSystem& files_ = PosixFileSystem();
   const StoreHeader header_{.page_bytes = 4096, .store_id = 0x1234567890};
   std::string directory_;
@@ -245,14 +247,20 @@ TEST_F(TransactionLogTest, WhateverPartOfAnUnacknowledgedTailIsThereIsCutOff) {
     write("log", log_bytes);
     write("tip", tip);
     Flip("log", hole);
-    const Replayed replayed = Replay({.check_data = true});
-    if (hole < acknowledged + 52) {
+    for (const bool check_data : {false, true}) {
+      const Replayed replayed = Replay({.check_data = check_data});
       ASSERT_EQ(replayed.seen, kThree) << hole;
       ASSERT_TRUE(replayed.report.damage.empty()) << hole;
-    } else {
-      ASSERT_EQ(replayed.seen, absl::StrCat(kThree, "d4.0:tail! c4:m4 "));
     }
+    ASSERT_EQ(OpenAndReplay()->Commit(FromText("m4"))->value(), 4u) << hole;
   }
+  // Whole beyond the tip: it counts, and the tip follows before more is added.
+  write("log", log_bytes);
+  write("tip", tip);
+  EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "d4.0:tail c4:m4 "));
+  ASSERT_TRUE(OpenAndReplay()->Append({}, {}).ok());
+  Flip("log", whole - 1);
+  EXPECT_FALSE(Replay().report.damage.empty()) << "it counts as acknowledged";
 }
 
 TEST_F(TransactionLogTest, EveryFlippedByteIsSeenOrHarmless) {
@@ -321,14 +329,99 @@ TEST_F(TransactionLogTest, ADamagedTipIsReportedAndHarmless) {
 TEST_F(TransactionLogTest, AnotherStoresLogIsNotThisOnes) {
   WriteThree();
   const StoreHeader other{.page_bytes = 4096, .store_id = 99};
+  const uint64_t bytes = SizeOf("log");
   const std::unique_ptr<TransactionLog> log = *TransactionLog::Open(
-      files_, directory_, other, FileSystem::Access::kRead);
+      files_, directory_, other, FileSystem::Access::kReadWrite);
   Recorder recorder;
-  const absl::StatusOr<TransactionLog::ReplayReport> report =
-      log->Replay({}, recorder);
-  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(log->Replay({}, recorder).status().code(),
+            absl::StatusCode::kDataLoss);
   EXPECT_EQ(recorder.seen, "");
-  EXPECT_TRUE(report->header_damaged);
+  EXPECT_FALSE(log->Append({}, {}).ok());
+  EXPECT_EQ(SizeOf("log"), bytes);
+}
+
+TEST_F(TransactionLogTest, AFileThatIsNoLogIsNotWrittenTo) {
+  for (const uint64_t bytes : {5, 64, 65, 5000}) {
+    const auto file = *files_.Open(Path("log"), FileSystem::Access::kCreate);
+    ASSERT_TRUE(file->Truncate(0).ok());
+    ASSERT_TRUE(file->WriteAt(0, Bytes(bytes, std::byte{'x'})).ok());
+    const std::unique_ptr<TransactionLog> log = Open();
+    Recorder recorder;
+    log->Replay({}, recorder).IgnoreError();
+    EXPECT_FALSE(log->Append({}, {}).ok()) << bytes;
+    EXPECT_EQ(SizeOf("log"), bytes);
+  }
+}
+
+TEST_F(TransactionLogTest, ALostTipCutsNothingOff) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  for (const uint64_t tip_bytes : {0, 5, 64}) {
+    Resize("tip", 0);
+    Resize("tip", tip_bytes);
+    EXPECT_TRUE(Replay().report.tip_lost) << tip_bytes;
+    Flip("log", bytes - 1);
+    EXPECT_FALSE(Replay().report.damage.empty()) << tip_bytes;
+    EXPECT_FALSE(OpenAndReplay()->Append({}, {}).ok()) << tip_bytes;
+    EXPECT_EQ(SizeOf("log"), bytes);
+    Flip("log", bytes - 1);
+  }
+}
+
+TEST_F(TransactionLogTest, AForgedTipIsAnErrorAndNoLongLoop) {
+  WriteThree();
+  for (const uint64_t epoch : {uint64_t{1} << 40, ~uint64_t{0}}) {
+    const LogTip tip{.epoch = Epoch::FromValue(epoch), .end = ~uint64_t{0}};
+    const auto file = *files_.Open(Path("tip"), FileSystem::Access::kReadWrite);
+    ASSERT_TRUE(file->WriteAt(0, tip.Encode(header_.store_id)).ok());
+    Recorder recorder;
+    EXPECT_EQ(Open()->Replay({}, recorder).status().code(),
+              absl::StatusCode::kDataLoss);
+  }
+}
+
+TEST_F(TransactionLogTest, MagicNumbersAloneDoNotMakeRecoverySlow) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  std::string tail;
+  while (tail.size() < (size_t{8} << 20)) tail += "MREC";
+  const auto file = *files_.Open(Path("log"), FileSystem::Access::kReadWrite);
+  ASSERT_TRUE(file->WriteAt(bytes, FromText(tail)).ok());
+  const Replayed replayed = Replay();
+  EXPECT_EQ(replayed.seen, kThree);
+  EXPECT_EQ(replayed.report.torn_bytes, tail.size());
+}
+
+TEST_F(TransactionLogTest, AFailedSyncLeavesNothingThatLooksStored) {
+  WriteThree();
+  // One failure, after which everything works again, as with a disk's.
+  FailingFileSystem failing(files_);
+  const uint64_t bytes = SizeOf("log");
+  for (uint64_t calls = 0; calls < 40; ++calls) {
+    const std::unique_ptr<TransactionLog> log = *TransactionLog::Open(
+        failing, directory_, header_, FileSystem::Access::kReadWrite);
+    Recorder recorder;
+    ASSERT_TRUE(log->Replay({}, recorder).ok());
+    const Epoch before = Epoch::FromValue(3);
+    ASSERT_EQ(recorder.seen, kThree) << calls;
+    ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
+    failing.FailOnce(calls);
+    const absl::StatusOr<Epoch> epoch = log->Commit(FromText("m4"));
+    if (failing.failed_call() == "sync" && SizeOf("tip") == 64 &&
+        Replay().seen == kThree) {
+      EXPECT_FALSE(epoch.ok());
+      EXPECT_EQ(SizeOf("log"), bytes) << "cut off at once";
+      EXPECT_FALSE(log->Commit({}).ok()) << "and not tried again";
+      sync_failures_++;
+    }
+    failing.FailOnce(UINT64_MAX);
+    if (Replay().seen != kThree) {
+      // Stored after all, or with only the tip missing.
+      EXPECT_EQ(Replay().report.newest, before.Next());
+      break;
+    }
+  }
+  EXPECT_EQ(sync_failures_, 1);
 }
 
 TEST_F(TransactionLogTest, MisuseIsRefused) {

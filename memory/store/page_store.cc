@@ -99,6 +99,14 @@ class PageStore::Loader : public TransactionLog::Visitor {
         entry.version.position += record.data_position;
       }
     }
+    for (size_t i = 0; i < entries->size(); ++i) {
+      const PageEntry* const before = i > 0              ? &(*entries)[i - 1]
+                                      : entries_.empty() ? nullptr
+                                                         : &entries_.back();
+      if (before != nullptr && (*entries)[i].page <= before->page) {
+        return At(record, absl::DataLossError("its pages are out of order"));
+      }
+    }
     entries_.insert(entries_.end(), entries->begin(), entries->end());
     return absl::OkStatus();
   }
@@ -195,17 +203,17 @@ class PageStore::Loader : public TransactionLog::Visitor {
 // same version as before, and has been looked at.
 class PageStore::Verifier final : public Loader {
  public:
-  Verifier(PageStore& store, uint64_t log_bytes,
+  Verifier(PageStore& store, TransactionLog& log,
            absl::FunctionRef<void(uint64_t, uint64_t)> progress)
       : Loader(store),
-        reader_(*store.log_, store.page_bytes()),
+        log_(log),
+        reader_(log, store.page_bytes()),
         buffer_(kPagesAtOnce * store.page_bytes()),
         page_bytes_(store.page_bytes()),
-        log_bytes_(log_bytes),
         progress_(progress) {}
 
   absl::Status OnData(const TransactionLog::Record& record) override {
-    progress_(record.position, log_bytes_);
+    progress_(record.position, log_.bytes());
     if (record.data_damaged) {
       report_.damage.push_back(
           absl::StrCat("log bytes ", record.data_position, " to ",
@@ -263,10 +271,10 @@ class PageStore::Verifier final : public Loader {
         {epoch.epoch, bad_pages_.size(), std::string(why)});
   }
 
+  TransactionLog& log_;
   PageReader reader_;
   std::vector<std::byte> buffer_;
   const size_t page_bytes_;
-  const uint64_t log_bytes_;
   absl::FunctionRef<void(uint64_t, uint64_t)> progress_;
   absl::btree_map<uint64_t, std::string> bad_pages_;  // of the current epoch
   VerifyReport report_;
@@ -320,9 +328,11 @@ absl::Status PageStore::OpenDirectory(Mode mode) {
         "'", path_, "' is not an mmsb store: it is not a directory"));
   }
 
-  absl::Status found = ReadHeader();
+  // The names first: a writer that makes the store meanwhile makes the header
+  // before the other files.
+  absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
+  const absl::Status found = ReadHeader();
   if (absl::IsNotFound(found)) {
-    absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
     if (!names.ok()) return names.status();
     for (const std::string& name : *names) {
       // What a writer that was interrupted while it made the store leaves.
@@ -343,9 +353,10 @@ absl::Status PageStore::OpenDirectory(Mode mode) {
   if (mode == Mode::kRead) return absl::OkStatus();
 
   if (absl::Status status = LockForWriting(); !status.ok()) return status;
-  if (!absl::IsNotFound(found)) return absl::OkStatus();
-  found = ReadHeader();  // again: another writer may have made it meanwhile
-  return absl::IsNotFound(found) ? CreateHeader() : found;
+  // Again: another writer may have made it, or another one of it, meanwhile.
+  const absl::Status under_lock = ReadHeader();
+  return absl::IsNotFound(under_lock) && mode == Mode::kCreate ? CreateHeader()
+                                                               : under_lock;
 }
 
 absl::Status PageStore::ReadHeader() {
@@ -373,9 +384,20 @@ absl::Status PageStore::LockForWriting() {
   lock_ = *std::move(file);
   absl::StatusOr<bool> locked = lock_->TryLock();
   if (!locked.ok()) return locked.status();
-  if (*locked) return absl::OkStatus();
-  if (options_.on_wait) options_.on_wait();
-  return lock_->Lock();
+  if (!*locked) {
+    if (options_.on_wait) options_.on_wait();
+    if (absl::Status status = lock_->Lock(); !status.ok()) return status;
+  }
+  const absl::StatusOr<FileInfo> held = lock_->Info();
+  if (!held.ok()) return held.status();
+  const absl::StatusOr<FileInfo> named =
+      file_system_.Info(Join(path_, kLockName));
+  if (!named.ok()) return named.status();
+  if (held->identity != named->identity) {
+    return absl::AbortedError(
+        absl::StrCat("'", path_, "' was replaced while it was opened"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PageStore::CreateHeader() {
@@ -398,8 +420,6 @@ absl::Status PageStore::CreateHeader() {
     status = file_system_.Rename(aside, Join(path_, kHeaderName),
                                  FileSystem::IfExists::kReplace);
   }
-  if (status.ok()) status = file_system_.SyncDirectory(path_);
-  if (status.ok()) status = file_system_.SyncDirectory(Parent(path_));
   return status;
 }
 
@@ -412,6 +432,12 @@ absl::Status PageStore::Load(Mode mode) {
   newest_table_ = std::move(loader.table());
   epochs_ = std::move(loader.epochs());
   if (mode == Mode::kRead) return absl::OkStatus();
+  if (epochs_.empty()) {
+    // Whoever made the store may have ended before its name was durable.
+    absl::Status status = file_system_.SyncDirectory(path_);
+    if (status.ok()) status = file_system_.SyncDirectory(Parent(path_));
+    if (!status.ok()) return status;
+  }
   const bool damaged = !replayed->damage.empty() ||
                        std::ranges::any_of(epochs_, &EpochInfo::table_damaged);
   if (damaged) {
@@ -535,13 +561,12 @@ absl::StatusOr<VerifyReport> PageStore::Verify(
   absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
       file_system_, path_, header_, FileSystem::Access::kRead);
   if (!log.ok()) return log.status();
-  const uint64_t log_bytes = log_->bytes();
-  Verifier verifier(*this, log_bytes, progress);
+  Verifier verifier(*this, **log, progress);
   absl::StatusOr<TransactionLog::ReplayReport> replayed =
       (*log)->Replay({.check_data = true}, verifier);
   if (!replayed.ok()) return Annotate(replayed.status());
   VerifyReport report = std::move(verifier.report());
-  report.log_bytes = log_bytes;
+  report.log_bytes = (*log)->bytes();
   report.torn_bytes = replayed->torn_bytes;
   for (const std::string& damage : header_damage_) {
     report.damage.push_back(absl::StrCat(damage, " (the log's copy was used)"));

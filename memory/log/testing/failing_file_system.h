@@ -15,9 +15,9 @@
 
 namespace mmsb {
 
-// A file system whose Nth call, and every one after it, fails with an injected
-// error, a write after half of its bytes: what a program sees of a disk that
-// goes away. The state under it stays as it was left.
+// A file system whose Nth call fails with an injected error, a write after half
+// of its bytes: alone, or with every call after it, which is what a program
+// sees of a disk that goes away. The state under it stays as it was left.
 //
 // Forwards to another file system, which must outlive it. Not thread-safe.
 class FailingFileSystem final : public FileSystem {
@@ -25,8 +25,19 @@ class FailingFileSystem final : public FileSystem {
   explicit FailingFileSystem(FileSystem& base) : base_(base) {}
 
   // The first `calls` calls from now on succeed.
-  void FailAfter(uint64_t calls) { left_ = calls; }
+  void FailAfter(uint64_t calls) {
+    left_ = calls;
+    once_ = false;
+  }
+  // The same, but only one call fails.
+  void FailOnce(uint64_t calls) {
+    left_ = calls;
+    once_ = true;
+    failed_call_.clear();
+  }
   bool failed() const { return failed_; }
+  // The call that failed last.
+  const std::string& failed_call() const { return failed_call_; }
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
                                              Access access) override {
@@ -121,12 +132,16 @@ class FailingFileSystem final : public FileSystem {
       return absl::OkStatus();
     }
     failed_ = true;
+    failed_call_ = call;
+    if (once_) left_ = UINT64_MAX;
     return absl::UnavailableError(std::string("injected failure of ") + call);
   }
 
   FileSystem& base_;
   uint64_t left_ = UINT64_MAX;
+  bool once_ = false;
   bool failed_ = false;
+  std::string failed_call_;
 };
 
 }  // namespace mmsb
