@@ -126,7 +126,14 @@ absl::Status AsideFile::Publish(FileSystem::IfExists if_exists) {
   }
   aside_path_.clear();
   RemoveOnSignal({});
-  return file_system_->SyncDirectory(ParentPath(path_));
+  if (absl::Status status = file_system_->SyncDirectory(ParentPath(path_));
+      !status.ok()) {
+    return absl::Status(
+        status.code(),
+        absl::StrCat("'", path_, "' is there, but may not outlive a power ",
+                     "failure: ", status.message()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace mmsb

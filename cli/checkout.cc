@@ -118,13 +118,15 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       AsideFile::Create(context.file_system, final_path);
   if (!aside.ok()) return aside.status();
   if (*exists) {
-    // Nobody may read the new contents who might not read the old.
+    // The permissions of the old file, but for setuid, setgid and sticky: the
+    // new one may have another owner.
     std::error_code error;
     const std::filesystem::file_status old =
         std::filesystem::status(final_path, error);
     if (!error) {
-      std::filesystem::permissions(aside->aside_path(), old.permissions(),
-                                   error);
+      std::filesystem::permissions(
+          aside->aside_path(), old.permissions() & std::filesystem::perms::all,
+          error);
     }
     if (error) {
       return absl::PermissionDeniedError(

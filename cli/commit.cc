@@ -194,7 +194,7 @@ FILE must be a regular file that nobody writes to meanwhile: a change
 that the file's time stamps or size show is an error, and nothing is
 committed. FILE may be larger than memory: at most 8 MiB are used, and
 64 bytes for each page of 4 KiB (16 MiB for each GiB of FILE, or of the
-epoch before when that is larger), beside the messages of all epochs.
+largest epoch so far), beside what is listed of all epochs.
 A second commit to the same store waits until the first is done.)",
       .examples =
           R"(mmsb commit state.mmsb state.bin

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -54,10 +55,15 @@ int main(int argc, char** argv) {
   };
   const std::vector<std::string_view> arguments(argv + (argc > 0 ? 1 : 0),
                                                 argv + argc);
-  return mmsb::RunProgram(commands, arguments,
-                          {.file_system = mmsb::PosixFileSystem(),
-                           .clock = mmsb::Clock::System(),
-                           .out = stdout,
-                           .err = stderr,
-                           .err_is_terminal = ::isatty(STDERR_FILENO) == 1});
+  try {
+    return mmsb::RunProgram(commands, arguments,
+                            {.file_system = mmsb::PosixFileSystem(),
+                             .clock = mmsb::Clock::System(),
+                             .out = stdout,
+                             .err = stderr,
+                             .err_is_terminal = ::isatty(STDERR_FILENO) == 1});
+  } catch (const std::bad_alloc&) {
+    std::fputs("mmsb: out of memory\n", stderr);
+    return 1;
+  }
 }

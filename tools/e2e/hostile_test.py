@@ -313,13 +313,13 @@ class CheckoutTest(harness.StoreTest):
 
     def test_what_exists_is_kept_without_force(self):
         harness.write(self.out, b"precious")
-        os.chmod(self.out, 0o600)
+        os.chmod(self.out, 0o4600)
         before = sorted(os.listdir(self.folder))
         self.fail_with(1, "exists; --force", "checkout", self.store, "1", self.out)
         self.assertEqual(harness.read(self.out), b"precious")
         self.succeed("checkout", self.store, "1", self.out, "--force")
         self.assertEqual(harness.read(self.out), b"first")
-        self.assertEqual(os.stat(self.out).st_mode & 0o777, 0o600)
+        self.assertEqual(os.stat(self.out).st_mode & 0o7777, 0o600)
         self.assertEqual(sorted(os.listdir(self.folder)), before)
 
     def test_a_link_is_followed(self):
