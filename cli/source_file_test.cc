@@ -57,8 +57,8 @@ TEST_F(SourceFileTest, AWriteOfTheSameSizeIsSeen) {
   EXPECT_EQ(status.message(), "'" + path_ + "' changed while it was read");
 }
 
-// Somebody who writes while Open waits for the file's time stamp to grow old, as it
-// does when the time is before that of the file.
+// Somebody who writes while Open waits for the file's time stamp to grow old,
+// as it does when the time is before that of the file.
 class WritingClock final : public Clock {
  public:
   explicit WritingClock(std::string path) : path_(std::move(path)) {}
