@@ -145,7 +145,7 @@ std::string OutputOfMainThread(const char* end) {
   const ssize_t length = readlink("/proc/self/exe", program, sizeof(program));
   if (length <= 0) return "no /proc/self/exe";
   const std::string command =
-      std::string(program, static_cast<size_t>(length)) + " " + end;
+      "'" + std::string(program, static_cast<size_t>(length)) + "' " + end;
   std::FILE* const pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return "popen failed";
   char text[256];
