@@ -1,5 +1,7 @@
 #include "cli/arguments.h"
 
+#include <getopt.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -30,15 +32,88 @@ std::optional<Epoch> ParseEpoch(std::string_view text) {
   return Epoch::FromValue(value);
 }
 
-const Option* Find(std::span<const Option> options, std::string_view name) {
-  const auto found = std::ranges::find(options, name, &Option::name);
-  return found == options.end() ? nullptr : &*found;
-}
+// What getopt_long() returns for a long option: this and the option's index. A
+// short one returns its letter.
+constexpr int kLongOption = 256;
+// What it returns for an operand, as the first '-' of its letters asks.
+constexpr int kOperand = 1;
 
-const Option* Find(std::span<const Option> options, char letter) {
-  const auto found = std::ranges::find(options, letter, &Option::letter);
-  return found == options.end() ? nullptr : &*found;
-}
+// The tables of getopt_long(), and the arguments as it wants them.
+class OptionScanner {
+ public:
+  OptionScanner(std::span<const std::string_view> arguments,
+                std::span<const Option> options)
+      : options_(options), texts_{"mmsb"}, letters_("-:") {
+    texts_.insert(texts_.end(), arguments.begin(), arguments.end());
+    for (std::string& text : texts_) argv_.push_back(text.data());
+    argv_.push_back(nullptr);
+    for (const Option& option : options) {
+      const bool valued = !option.value_name.empty();
+      names_.emplace_back(option.name);
+      if (option.letter != 0) {
+        absl::StrAppend(&letters_, std::string(1, option.letter),
+                        valued ? ":" : "");
+      }
+    }
+    for (size_t i = 0; i < options.size(); ++i) {
+      longs_.push_back({.name = names_[i].c_str(),
+                        .has_arg = options[i].value_name.empty()
+                                       ? no_argument
+                                       : required_argument,
+                        .flag = nullptr,
+                        .val = kLongOption + static_cast<int>(i)});
+    }
+    longs_.push_back({});
+    optind = 0;  // glibc: starts anew.
+    opterr = 0;
+  }
+
+  // As getopt_long(): -1 at the end.
+  int Next() {
+    return getopt_long(static_cast<int>(texts_.size()), argv_.data(),
+                       letters_.c_str(), longs_.data(), nullptr);
+  }
+
+  // The option that Next() returned, or that optopt holds.
+  const Option* Find(int code) const {
+    if (code >= kLongOption) {
+      return &options_[static_cast<size_t>(code - kLongOption)];
+    }
+    const auto found = std::ranges::find_if(options_, [code](const Option& o) {
+      return o.letter != 0 && o.letter == code;
+    });
+    return found == options_.end() ? nullptr : &*found;
+  }
+
+  // What Next() answered '?' or ':' to.
+  std::string Complaint(int code) const {
+    const Option* const option = optopt == 0 ? nullptr : Find(optopt);
+    const std::string_view argument = argv_[optind - 1];
+    const std::string shown =
+        optopt == 0 ? std::string(argument.substr(0, argument.find('=')))
+        : optopt >= kLongOption ? absl::StrCat("--", option->name)
+                                : std::string{'-', static_cast<char>(optopt)};
+    if (option == nullptr) {
+      return absl::StrCat("there is no option '", shown, "'");
+    }
+    return code == ':' ? absl::StrCat("'", shown, "' needs a value, ",
+                                      option->value_name)
+                       : absl::StrCat("'", shown, "' takes no value");
+  }
+
+  // What stands behind "--".
+  std::span<const std::string> Rest() const {
+    return std::span(texts_).subspan(static_cast<size_t>(optind));
+  }
+
+ private:
+  std::span<const Option> options_;
+  std::vector<std::string> texts_;
+  std::vector<std::string> names_;
+  std::vector<char*> argv_;
+  std::vector<option> longs_;
+  std::string letters_;
+};
 
 }  // namespace
 
@@ -46,60 +121,33 @@ absl::StatusOr<Arguments> Arguments::Parse(
     std::span<const std::string_view> arguments,
     std::span<const Operand> operands, std::span<const Option> options) {
   Arguments result;
-  std::vector<std::string_view> given;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const std::string_view argument = arguments[i];
-    if (argument == "--") {
-      const auto rest = arguments.subspan(i + 1);
-      given.insert(given.end(), rest.begin(), rest.end());
-      break;
-    }
-    if (argument.size() < 2 || argument[0] != '-') {
-      given.push_back(argument);
+  std::vector<Option> known(options.begin(), options.end());
+  known.push_back({.name = "help", .letter = 'h'});
+  std::vector<std::string> given;
+  OptionScanner scanner(arguments, known);
+  for (int code = scanner.Next(); code != -1; code = scanner.Next()) {
+    if (code == kOperand) {
+      given.emplace_back(optarg);
       continue;
     }
-    std::string_view shown = argument;  // the option, without a value
-    const Option* option;
-    std::optional<std::string_view> value;
-    if (argument[1] == '-') {
-      const size_t equals = argument.find('=');
-      shown = argument.substr(0, equals);
-      if (equals != std::string_view::npos) value = argument.substr(equals + 1);
-      option = Find(options, shown.substr(2));
-    } else {
-      shown = argument.substr(0, 2);
-      if (argument.size() > 2) value = argument.substr(2);
-      option = Find(options, argument[1]);
+    if (code == '?' || code == ':') {
+      return absl::InvalidArgumentError(scanner.Complaint(code));
     }
-    if ((shown == "--help" || shown == "-h") && !value.has_value()) {
+    const Option* const option = scanner.Find(code);
+    if (option->name == "help") {
       result.help_ = true;
       return result;
     }
-    if (option == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("there is no option '", shown, "'"));
-    }
-    if (option->value_name.empty()) {
-      if (value.has_value()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("'", shown, "' takes no value"));
-      }
-    } else if (!value.has_value()) {
-      if (++i == arguments.size()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("'", shown, "' needs a value, ", option->value_name));
-      }
-      value = arguments[i];
-    }
-    result.options_.emplace_back(option->name, value.value_or(""));
+    result.options_.emplace_back(option->name, optarg == nullptr ? "" : optarg);
   }
+  for (const std::string& text : scanner.Rest()) given.push_back(text);
 
   for (size_t i = 0; i < given.size(); ++i) {
     if (i == operands.size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("'", given[i], "' is one operand too many"));
     }
-    Given operand{.text = std::string(given[i]), .epoch = std::nullopt};
+    Given operand{.text = given[i], .epoch = std::nullopt};
     if (given[i].empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat(operands[i].name, " is empty"));

@@ -31,8 +31,11 @@ struct Option {
 // What a subcommand was given, checked against its table: the operands are all
 // there, epochs are numbers, options belong to it. A value; thread-compatible.
 //
-// Options and operands may be mixed; "--" ends the options. A value may be the
-// next argument or joined: -m TEXT, -mTEXT, --message TEXT, --message=TEXT.
+// Parsed by getopt_long(3), whatever POSIXLY_CORRECT says: options and operands
+// may be mixed, "--" ends the options, a value may be the next argument or
+// joined (-m TEXT, -mTEXT, --message TEXT, --message=TEXT), and a long name may
+// be cut where no other begins so. getopt_long has state of its own: one
+// Parse() at a time.
 //
 //   absl::StatusOr<Arguments> arguments =
 //       Arguments::Parse(args, command.operands, command.options);

@@ -1,5 +1,6 @@
 #include "cli/arguments.h"
 
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,20 @@ TEST(ArgumentsTest, OperandsAndOptionsMayBeMixed) {
     EXPECT_EQ(parsed->Value("message"), "text");
     EXPECT_TRUE(parsed->Has("json"));
   }
+}
+
+TEST(ArgumentsTest, ALongNameMayBeCut) {
+  const absl::StatusOr<Arguments> parsed = Parse({"--mess=text", "s", "7"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->Value("message"), "text");
+}
+
+TEST(ArgumentsTest, TheEnvironmentDoesNotChangeWhatIsAnOption) {
+  ASSERT_EQ(setenv("POSIXLY_CORRECT", "1", /*overwrite=*/1), 0);
+  const absl::StatusOr<Arguments> parsed = Parse({"s", "7", "--json"});
+  unsetenv("POSIXLY_CORRECT");
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_TRUE(parsed->Has("json"));
 }
 
 TEST(ArgumentsTest, WhatIsNotGivenIsAbsent) {
@@ -87,6 +102,10 @@ TEST(ArgumentsTest, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(Error({"-fm", "s", "1"}), "there is no option '-f'");
   EXPECT_EQ(Error({"--json=1", "s", "1"}), "'--json' takes no value");
   EXPECT_EQ(Error({"s", "1", "-m"}), "'-m' needs a value, TEXT");
+  EXPECT_EQ(Error({"s", "1", "--message"}), "'--message' needs a value, TEXT");
+  EXPECT_EQ(Error({"--=", "s", "1"}), "there is no option '--'");
+  EXPECT_EQ(Error({"-", "1", "-:"}), "there is no option '-:'");
+  EXPECT_EQ(Error({"s", "1", "-\xff"}), "there is no option '-\xff'");
 }
 
 TEST(ArgumentsTest, AnEpochIsADecimalNumber) {
