@@ -72,7 +72,8 @@ uint64_t RandomNumber() {
 }  // namespace
 
 absl::StatusOr<AsideFile> AsideFile::Create(FileSystem& file_system,
-                                            std::string path) {
+                                            std::string path,
+                                            uint32_t permissions) {
   // The name tells a person whose it is if it stays behind (SIGKILL), and is
   // not longer than file systems allow.
   constexpr size_t kMaxNameBytes = 200;
@@ -81,16 +82,13 @@ absl::StatusOr<AsideFile> AsideFile::Create(FileSystem& file_system,
       absl::StrCat(std::string_view(path).substr(
                        0, std::min(path.size(), name + kMaxNameBytes)),
                    ".mmsb-", absl::Hex(RandomNumber(), absl::kZeroPad16));
-  absl::StatusOr<FileInfo> info = file_system.Info(aside_path);
-  if (!absl::IsNotFound(info.status())) {
-    return info.ok() ? absl::AlreadyExistsError(
-                           absl::StrCat("'", aside_path, "' exists"))
-                     : info.status();
-  }
   AsideFile result(file_system, std::move(path), std::move(aside_path));
   absl::StatusOr<std::unique_ptr<File>> file =
-      file_system.Open(result.aside_path_, FileSystem::Access::kCreate);
-  if (!file.ok()) return file.status();
+      file_system.CreateNew(result.aside_path_, permissions);
+  if (!file.ok()) {
+    result.Forget();  // What has that name is another's.
+    return file.status();
+  }
   result.file_ = *std::move(file);
   return result;
 }
@@ -117,6 +115,11 @@ AsideFile::~AsideFile() {
   RemoveOnSignal({});
 }
 
+void AsideFile::Forget() {
+  aside_path_.clear();
+  RemoveOnSignal({});
+}
+
 absl::Status AsideFile::Publish(FileSystem::IfExists if_exists) {
   if (absl::Status status = file_->Sync(); !status.ok()) return status;
   file_ = nullptr;
@@ -124,8 +127,7 @@ absl::Status AsideFile::Publish(FileSystem::IfExists if_exists) {
       !status.ok()) {
     return status;
   }
-  aside_path_.clear();
-  RemoveOnSignal({});
+  Forget();
   if (absl::Status status = file_system_->SyncDirectory(ParentPath(path_));
       !status.ok()) {
     return absl::Status(

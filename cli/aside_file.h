@@ -1,6 +1,7 @@
 #ifndef MMSB_CLI_ASIDE_FILE_H_
 #define MMSB_CLI_ASIDE_FILE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -24,20 +25,24 @@ namespace mmsb {
 //   absl::Status done = aside->Publish(FileSystem::IfExists::kFail);
 class AsideFile {
  public:
+  // `permissions` as in FileSystem::CreateNew().
   static absl::StatusOr<AsideFile> Create(FileSystem& file_system,
-                                          std::string path);
+                                          std::string path,
+                                          uint32_t permissions);
   AsideFile(AsideFile&& other) noexcept;
   AsideFile& operator=(AsideFile&&) = delete;
   ~AsideFile();
 
   File& file() { return *file_; }
-  const std::string& aside_path() const { return aside_path_; }
 
   // Syncs the file, renames it, and syncs the directory.
   absl::Status Publish(FileSystem::IfExists if_exists);
 
  private:
   AsideFile(FileSystem& file_system, std::string path, std::string aside_path);
+
+  // There is nothing to remove any more.
+  void Forget();
 
   FileSystem* file_system_;
   std::string path_;

@@ -30,7 +30,7 @@ class AsideFileTest : public testing::Test {
 
   absl::StatusOr<AsideFile> Create(std::string_view text) {
     absl::StatusOr<AsideFile> aside =
-        AsideFile::Create(PosixFileSystem(), path_);
+        AsideFile::Create(PosixFileSystem(), path_, 0600);
     if (!aside.ok()) return aside;
     EXPECT_TRUE(aside->file().WriteAt(0, std::as_bytes(std::span(text))).ok());
     return aside;
@@ -137,7 +137,7 @@ TEST_F(AsideFileDeathTest, AnIgnoredSignalStaysIgnored) {
 TEST_F(AsideFileDeathTest, TwoAtOnceEndTheProcess) {
   absl::StatusOr<AsideFile> first = Create("first");
   ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_DEATH(AsideFile::Create(PosixFileSystem(), path_).IgnoreError(),
+  EXPECT_DEATH(AsideFile::Create(PosixFileSystem(), path_, 0600).IgnoreError(),
                "two files are written aside at once");
 }
 

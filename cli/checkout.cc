@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -30,11 +31,6 @@ namespace mmsb {
 namespace {
 
 constexpr size_t kChunkBytes = 1 * kMiB;
-
-bool IsZero(std::span<const std::byte> bytes) {
-  return std::ranges::all_of(bytes,
-                             [](std::byte b) { return b == std::byte{0}; });
-}
 
 // Writes the state to `out`, an empty file; chunks of zeros become holes.
 absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
@@ -69,18 +65,23 @@ absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
   return absl::OkStatus();
 }
 
-// What is at `path`, if anything. An error when it is nothing that may be
+// The file at `path`, if there is one. An error when it is nothing that may be
 // replaced.
-absl::StatusOr<bool> ExistsAsFile(FileSystem& file_system,
-                                  const std::string& path) {
+absl::StatusOr<std::optional<FileInfo>> FindFile(FileSystem& file_system,
+                                                 const std::string& path) {
   absl::StatusOr<FileInfo> info = file_system.Info(path);
   if (absl::IsNotFound(info.status())) {
-    if (!path.ends_with('/')) return false;
+    std::error_code error;
+    if (std::filesystem::is_symlink(path, error)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", path, "' is a symbolic link to nothing"));
+    }
+    if (!path.ends_with('/')) return std::nullopt;
     return absl::InvalidArgumentError(
         absl::StrCat("'", path, "' names a directory"));
   }
   if (!info.ok()) return info.status();
-  if (info->kind == FileKind::kRegular) return true;
+  if (info->kind == FileKind::kRegular) return *info;
   return absl::InvalidArgumentError(
       absl::StrCat("'", path, "' is ",
                    info->kind == FileKind::kDirectory ? "a directory"
@@ -100,38 +101,32 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       !status.ok()) {
     return status;
   }
-  absl::StatusOr<bool> exists = ExistsAsFile(context.file_system, out_path);
-  if (!exists.ok()) return exists.status();
+  absl::StatusOr<std::optional<FileInfo>> found =
+      FindFile(context.file_system, out_path);
+  if (!found.ok()) return found.status();
+  const std::optional<FileInfo>& old = *found;
   const auto refusal = [&] {
     return absl::AlreadyExistsError(
         absl::StrCat("'", out_path, "' exists; --force replaces it"));
   };
-  if (*exists && !force) return refusal();
+  if (old.has_value() && !force) return refusal();
   absl::StatusOr<PageStore::Snapshot> snapshot =
       (*store)->SnapshotAt(arguments.EpochAt(1));
   if (!snapshot.ok()) return snapshot.status();
 
   // A file that a symbolic link leads to is replaced, and not the link.
-  const std::string final_path = *exists ? ResolvedPath(out_path) : out_path;
+  const std::string final_path =
+      old.has_value() ? ResolvedPath(out_path) : out_path;
   const int64_t started_ns = context.clock.Now();
-  absl::StatusOr<AsideFile> aside =
-      AsideFile::Create(context.file_system, final_path);
+  // A file that replaces another has its permissions, and never more on the
+  // way: those who may not read the old one cannot open the new one.
+  absl::StatusOr<AsideFile> aside = AsideFile::Create(
+      context.file_system, final_path, old.has_value() ? 0600 : 0666);
   if (!aside.ok()) return aside.status();
-  if (*exists) {
-    // The permissions of the old file, but for setuid, setgid and sticky: the
-    // new one may have another owner.
-    std::error_code error;
-    const std::filesystem::file_status old =
-        std::filesystem::status(final_path, error);
-    if (!error) {
-      std::filesystem::permissions(
-          aside->aside_path(), old.permissions() & std::filesystem::perms::all,
-          error);
-    }
-    if (error) {
-      return absl::PermissionDeniedError(
-          absl::StrCat("cannot keep the permissions of '", out_path,
-                       "': ", error.message()));
+  if (old.has_value()) {
+    if (absl::Status status = aside->file().SetPermissions(old->permissions);
+        !status.ok()) {
+      return status;
     }
   }
   {

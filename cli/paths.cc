@@ -22,11 +22,6 @@ std::filesystem::path Resolve(const std::string& path) {
 
 }  // namespace
 
-std::string ParentPath(const std::string& path) {
-  std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  return parent.empty() ? "." : parent.string();
-}
-
 std::string ResolvedPath(const std::string& path) {
   return Resolve(path).string();
 }

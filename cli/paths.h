@@ -7,10 +7,6 @@
 
 namespace mmsb {
 
-// The directory that holds the last component of `path`; "." when it has no
-// other.
-std::string ParentPath(const std::string& path);
-
 // `path` with symbolic links resolved, as far as there are files of these
 // names.
 std::string ResolvedPath(const std::string& path);

@@ -10,13 +10,6 @@
 namespace mmsb {
 namespace {
 
-TEST(PathsTest, ParentPath) {
-  EXPECT_EQ(ParentPath("file"), ".");
-  EXPECT_EQ(ParentPath("a/file"), "a");
-  EXPECT_EQ(ParentPath("/file"), "/");
-  EXPECT_EQ(ParentPath("/a/b/file"), "/a/b");
-}
-
 class CheckOutsideStoreTest : public testing::Test {
  protected:
   CheckOutsideStoreTest() {

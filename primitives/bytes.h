@@ -1,7 +1,9 @@
 #ifndef MMSB_PRIMITIVES_BYTES_H_
 #define MMSB_PRIMITIVES_BYTES_H_
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 
 namespace mmsb {
 
@@ -31,6 +33,12 @@ inline constexpr size_t kGiB = size_t{1} << 30;
   if (__builtin_mul_overflow(a, b, &result)) return false;
   *product = result;
   return true;
+}
+
+// True when every byte is zero; true of none.
+[[nodiscard]] constexpr bool IsZero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes,
+                             [](std::byte b) { return b == std::byte{0}; });
 }
 
 }  // namespace mmsb

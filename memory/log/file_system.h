@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,9 +22,10 @@ enum class FileKind { kRegular, kDirectory, kOther };
 struct FileInfo {
   FileKind kind;
   uint64_t bytes;
-  int64_t modified_ns;  // since the Unix epoch
-  int64_t changed_ns;   // of contents or attributes, since the Unix epoch
-  uint64_t identity;    // another file under the same name has another one
+  int64_t modified_ns;   // since the Unix epoch
+  int64_t changed_ns;    // of contents or attributes, since the Unix epoch
+  uint64_t identity;     // another file under the same name has another one
+  uint32_t permissions;  // rwx of owner, group, others: 0 to 0777
 
   friend bool operator==(const FileInfo&, const FileInfo&) = default;
 };
@@ -52,6 +54,8 @@ class File {
   virtual absl::Status Sync() = 0;
 
   virtual absl::Status Truncate(uint64_t bytes) = 0;
+  // Whatever the process's mask is; 0 to 0777.
+  virtual absl::Status SetPermissions(uint32_t permissions) = 0;
   virtual absl::StatusOr<FileInfo> Info() = 0;
 
   // Advisory, exclusive, held until the File is destroyed, also against other
@@ -74,7 +78,12 @@ class FileSystem {
 
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
                                                      Access access) = 0;
-  // AlreadyExists when anything of that name is there.
+  // A new file with `permissions`, less those that the process's mask takes
+  // away. AlreadyExists when anything of that name is there, a link included.
+  virtual absl::StatusOr<std::unique_ptr<File>> CreateNew(
+      const std::string& path, uint32_t permissions) = 0;
+  // A directory that nobody but its owner may enter. AlreadyExists when
+  // anything of that name is there.
   virtual absl::Status CreateDirectory(const std::string& path) = 0;
   // Makes creations, renames and removals in the directory durable.
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
@@ -87,6 +96,10 @@ class FileSystem {
   virtual absl::StatusOr<std::vector<std::string>> List(
       const std::string& path) = 0;
 };
+
+// The directory that holds the last component of `path`; "." when it has no
+// other.
+std::string ParentPath(std::string_view path);
 
 }  // namespace mmsb
 

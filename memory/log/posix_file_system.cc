@@ -55,7 +55,8 @@ FileInfo ToFileInfo(const struct stat& stat) {
                   .bytes = static_cast<uint64_t>(stat.st_size),
                   .modified_ns = Nanoseconds(stat.st_mtim),
                   .changed_ns = Nanoseconds(stat.st_ctim),
-                  .identity = static_cast<uint64_t>(stat.st_ino)};
+                  .identity = static_cast<uint64_t>(stat.st_ino),
+                  .permissions = static_cast<uint32_t>(stat.st_mode & 0777)};
 }
 
 // The offset as the system's type; false when it has no such offset.
@@ -131,6 +132,15 @@ class PosixFile final : public File {
     return absl::OkStatus();
   }
 
+  absl::Status SetPermissions(uint32_t permissions) override {
+    if (Uninterrupted([&] {
+          return ::fchmod(descriptor_, static_cast<mode_t>(permissions & 0777));
+        }) != 0) {
+      return SystemError(errno, "set the permissions of", path_);
+    }
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<FileInfo> Info() override {
     struct stat stat;
     if (::fstat(descriptor_, &stat) != 0) {
@@ -184,8 +194,18 @@ class PosixFileSystemImpl final : public FileSystem {
     return std::make_unique<PosixFile>(descriptor, path);
   }
 
+  absl::StatusOr<std::unique_ptr<File>> CreateNew(
+      const std::string& path, uint32_t permissions) override {
+    const int descriptor = Uninterrupted([&] {
+      return ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                    static_cast<mode_t>(permissions & 0777));
+    });
+    if (descriptor < 0) return SystemError(errno, "create", path);
+    return std::make_unique<PosixFile>(descriptor, path);
+  }
+
   absl::Status CreateDirectory(const std::string& path) override {
-    if (::mkdir(path.c_str(), 0777) != 0) {
+    if (::mkdir(path.c_str(), 0700) != 0) {
       return SystemError(errno, "create the directory", path);
     }
     return absl::OkStatus();

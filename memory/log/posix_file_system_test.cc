@@ -1,5 +1,8 @@
 #include "memory/log/posix_file_system.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -121,6 +124,31 @@ TEST_F(PosixFileSystemTest, LockIsExclusiveUntilTheFileIsClosed) {
   std::thread closer([&] { first.reset(); });
   EXPECT_TRUE(second->Lock().ok());
   closer.join();
+}
+
+TEST_F(PosixFileSystemTest, PermissionsAreThoseAskedForLessTheMask) {
+  const mode_t mask = ::umask(022);
+  const auto shared = files_.CreateNew(Path("shared"), 0666);
+  const auto mine = files_.CreateNew(Path("mine"), 0600);
+  ASSERT_TRUE(shared.ok()) << shared.status();
+  ASSERT_TRUE(mine.ok()) << mine.status();
+  EXPECT_EQ((*shared)->Info()->permissions, 0644u);
+  EXPECT_EQ((*mine)->Info()->permissions, 0600u);
+  EXPECT_TRUE((*mine)->SetPermissions(0666).ok());
+  EXPECT_EQ(files_.Info(Path("mine"))->permissions, 0666u);
+  EXPECT_EQ(files_.Info(directory_)->permissions, 0700u);
+  ::umask(mask);
+}
+
+TEST_F(PosixFileSystemTest, ANewFileTakesNobodysName) {
+  ASSERT_EQ(::symlink("nowhere", Path("link").c_str()), 0);
+  Make("file", "hello");
+  for (const char* name : {"link", "file"}) {
+    EXPECT_EQ(files_.CreateNew(Path(name), 0600).status().code(),
+              absl::StatusCode::kAlreadyExists);
+  }
+  EXPECT_EQ(Contents("file"), "hello");
+  EXPECT_EQ(::access(Path("nowhere").c_str(), F_OK), -1);
 }
 
 TEST_F(PosixFileSystemTest, ErrorsNameTheFileAndTheReason) {

@@ -334,9 +334,14 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     if (!read.ok()) return read.status();
     // Every lost transaction took a record at the least; more of them than fit
     // before this record is not a thing that damage can do.
+    const auto is_next = [&](const RecordHead& head) {
+      return head.sequence == pending.size() ||
+             (transaction_damaged && head.sequence > pending.size());
+    };
     const bool plausible = read->has_value() && (*read)->epoch >= expected &&
                            (*read)->epoch.value() - expected.value() <=
-                               position / RecordHead::kBytes;
+                               position / RecordHead::kBytes &&
+                           ((*read)->epoch > expected || is_next(**read));
     if (!plausible) {
       absl::StatusOr<uint64_t> found = reader->FindRecord(position + 1);
       if (!found.ok()) return found.status();

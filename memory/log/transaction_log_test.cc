@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -378,6 +379,29 @@ TEST_F(TransactionLogTest, AForgedTipIsAnErrorAndNoLongLoop) {
     EXPECT_EQ(Open()->Replay({}, recorder).status().code(),
               absl::StatusCode::kDataLoss);
   }
+}
+
+// A whole record that is not the next one of its transaction is no part of it.
+TEST_F(TransactionLogTest, ARecordOutOfSequenceIsDamage) {
+  WriteThree();
+  {
+    const auto file = *files_.Open(Path("log"), FileSystem::Access::kReadWrite);
+    Bytes bytes(RecordHead::kBytes);
+    ASSERT_EQ(*file->ReadAt(StoreHeader::kBytes, bytes), bytes.size());
+    std::optional<RecordHead> head =
+        RecordHead::Decode(bytes, StoreHeader::kBytes, header_.store_id);
+    ASSERT_TRUE(head.has_value());
+    head->sequence = 1;
+    ASSERT_TRUE(
+        file->WriteAt(StoreHeader::kBytes, head->Encode(header_.store_id))
+            .ok());
+  }
+  const Replayed replayed = Replay();
+  ASSERT_EQ(replayed.report.damage.size(), 1u);
+  EXPECT_EQ(replayed.report.damage[0].begin, StoreHeader::kBytes);
+  EXPECT_EQ(replayed.report.damage[0].epoch, Epoch::FromValue(1));
+  EXPECT_EQ(replayed.seen,
+            "d1.1:b1 c1:m1 d2.0:a2 d2.1:b2 c2:m2 d3.0:a3 d3.1:b3 c3:m3 ");
 }
 
 TEST_F(TransactionLogTest, MagicNumbersAloneDoNotMakeRecoverySlow) {

@@ -30,6 +30,7 @@
 #include "memory/store/page_reader.h"
 #include "memory/store/page_table.h"
 #include "memory/store/page_version.h"
+#include "primitives/bytes.h"
 #include "primitives/check.h"
 #include "primitives/page_id.h"
 
@@ -53,19 +54,6 @@ static_assert(CommitRecord::kFixedBytes + CommitInfo::kMaxMessageBytes <=
 
 std::string Join(std::string_view directory, std::string_view name) {
   return absl::StrCat(directory, "/", name);
-}
-
-// The directory that holds `path`'s last component.
-std::string Parent(std::string_view path) {
-  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
-  const size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos) return ".";
-  return std::string(path.substr(0, std::max<size_t>(slash, 1)));
-}
-
-bool IsZero(std::span<const std::byte> bytes) {
-  return std::ranges::all_of(bytes,
-                             [](std::byte b) { return b == std::byte{0}; });
 }
 
 absl::StatusOr<StoreHeader> ReadHeaderOf(FileSystem& file_system,
@@ -435,7 +423,7 @@ absl::Status PageStore::Load(Mode mode) {
   if (epochs_.empty()) {
     // Whoever made the store may have ended before its name was durable.
     absl::Status status = file_system_.SyncDirectory(path_);
-    if (status.ok()) status = file_system_.SyncDirectory(Parent(path_));
+    if (status.ok()) status = file_system_.SyncDirectory(ParentPath(path_));
     if (!status.ok()) return status;
   }
   const bool damaged = !replayed->damage.empty() ||

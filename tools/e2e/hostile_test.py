@@ -322,6 +322,9 @@ class CheckoutTest(harness.StoreTest):
         self.assertEqual(os.stat(self.out).st_mode & 0o7777, 0o600)
         self.assertEqual(sorted(os.listdir(self.folder)), before)
 
+    def test_nobody_else_may_enter_the_store(self):
+        self.assertEqual(os.stat(self.store).st_mode & 0o777, 0o700)
+
     def test_a_link_is_followed(self):
         harness.write(self.path("target"), b"old")
         os.symlink("target", self.out)
@@ -332,8 +335,11 @@ class CheckoutTest(harness.StoreTest):
 
     def test_a_link_to_nowhere_is_kept(self):
         os.symlink("nowhere", self.out)
-        self.fail_with(1, "exists; --force", "checkout", self.store, "1", self.out)
-        self.assertTrue(os.path.islink(self.out))
+        for force in ((), ("--force",)):
+            self.fail_with(
+                1, "is a symbolic link to nothing", "checkout", self.store, "1", self.out, *force
+            )
+            self.assertTrue(os.path.islink(self.out))
 
     def test_what_is_no_file_is_never_replaced(self):
         os.mkdir(self.path("folder"))

@@ -46,6 +46,14 @@ class FailingFileSystem final : public FileSystem {
     if (!file.ok()) return file.status();
     return std::make_unique<FailingFile>(*this, *std::move(file));
   }
+  absl::StatusOr<std::unique_ptr<File>> CreateNew(
+      const std::string& path, uint32_t permissions) override {
+    if (absl::Status status = Count("create"); !status.ok()) return status;
+    absl::StatusOr<std::unique_ptr<File>> file =
+        base_.CreateNew(path, permissions);
+    if (!file.ok()) return file.status();
+    return std::make_unique<FailingFile>(*this, *std::move(file));
+  }
   absl::Status CreateDirectory(const std::string& path) override {
     absl::Status status = Count("create directory");
     return status.ok() ? base_.CreateDirectory(path) : status;
@@ -103,6 +111,10 @@ class FailingFileSystem final : public FileSystem {
     absl::Status Truncate(uint64_t bytes) override {
       absl::Status status = owner_.Count("truncate");
       return status.ok() ? base_->Truncate(bytes) : status;
+    }
+    absl::Status SetPermissions(uint32_t permissions) override {
+      absl::Status status = owner_.Count("set permissions");
+      return status.ok() ? base_->SetPermissions(permissions) : status;
     }
     absl::StatusOr<FileInfo> Info() override {
       if (absl::Status status = owner_.Count("info"); !status.ok()) {
