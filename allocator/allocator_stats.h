@@ -18,6 +18,8 @@ namespace mmsb {
 // whether it does: each of the five is counted by itself, so a false answer is
 // a bug of the allocator.
 //
+// Blocks by size are told apart by SizeHistogram, for those who ask.
+//
 // A plain value: owns nothing, copied freely, never fails.
 //
 //   const AllocatorStats stats = pool.Stats();

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "allocator/allocator_stats.h"
+#include "allocator/size_histogram.h"
 
 namespace mmsb {
 
@@ -61,6 +62,15 @@ concept CountingAllocator = RawAllocator<A> && requires(const A& allocator) {
   { allocator.Stats() } noexcept -> std::same_as<AllocatorStats>;
 };
 
+// A CountingAllocator that also counts blocks by size:
+// `SizeHistogram Histogram() const`. The allocator says whether the sizes are
+// those asked for or those of the blocks.
+template <class A>
+concept HistogramAllocator =
+    CountingAllocator<A> && requires(const A& allocator) {
+      { allocator.Histogram() } noexcept -> std::same_as<SizeHistogram>;
+    };
+
 // What AllocateAtLeast() returns: a block and how many bytes of it the caller
 // may use; null and 0 when there is none.
 struct SizedBlock {
@@ -78,6 +88,41 @@ concept RoundingAllocator =
       {
         allocator.AllocateAtLeast(bytes, alignment)
       } noexcept -> std::same_as<SizedBlock>;
+    };
+
+// A RawAllocator that can change the size of a live block more cheaply than by
+// allocating, copying and giving back, mostly in place:
+// `void* Reallocate(void* p, size_t old_bytes, size_t new_bytes, size_t
+// alignment)`, where `p` is not null and was allocated with old_bytes and
+// alignment.
+//
+//   answer   meaning
+//   address  where the block is now, most often `p`: the first
+//            min(old_bytes, new_bytes) bytes hold what they held, and the block
+//            is deallocated with new_bytes
+//   null     it has nothing better than a copy: the old block is as it was
+//
+// A null is no failure, and is not counted as one. Who wants the block resized
+// in any case calls the free function Reallocate() of reallocate.h.
+template <class A>
+concept ReallocatingAllocator =
+    RawAllocator<A> && requires(A& allocator, void* p, size_t old_bytes,
+                                size_t new_bytes, size_t alignment) {
+      {
+        allocator.Reallocate(p, old_bytes, new_bytes, alignment)
+      } noexcept -> std::same_as<void*>;
+    };
+
+// A RawAllocator that often knows that the memory it hands out is zero:
+// `void* AllocateZeroed(size_t bytes, size_t alignment)` is Allocate(), and all
+// of the `bytes` bytes are zero. The free function AllocateZeroed() of
+// allocate_zeroed.h does the same for every allocator.
+template <class A>
+concept ZeroingAllocator =
+    RawAllocator<A> && requires(A& allocator, size_t bytes, size_t alignment) {
+      {
+        allocator.AllocateZeroed(bytes, alignment)
+      } noexcept -> std::same_as<void*>;
     };
 
 }  // namespace mmsb
