@@ -1,0 +1,12 @@
+// Memory held for what is live. Run with a filter that leaves one allocator.
+
+#include "bench/allocators/held_workloads.h"
+#include "bench/allocators/malloc_peers.h"
+#include "bench/allocators/malloc_purge.h"
+#include "bench/allocators/run.h"
+
+int main(int argc, char** argv) {
+  mmsb::RegisterHeld<mmsb::Malloc>(mmsb::Malloc::kName,
+                                   [](auto&) { mmsb::PurgeHeap(); });
+  return mmsb::RunBenchmarks(argc, argv);
+}

@@ -1,0 +1,41 @@
+// Blocks of 64 bytes, one thread.
+
+#include <optional>
+
+#include "allocator/check_policy.h"
+#include "allocator/memory_pool.h"
+#include "allocator/system_source.h"
+#include "bench/allocators/boost_peers.h"
+#include "bench/allocators/malloc_peers.h"
+#include "bench/allocators/pmr_peers.h"
+#include "bench/allocators/pool_workloads.h"
+#include "bench/allocators/run.h"
+
+namespace mmsb {
+namespace {
+
+constexpr size_t kBytes = 64;
+
+// Makes a pool of `arguments`.
+constexpr auto Of(auto... arguments) {
+  return [=](auto* pool) { pool->emplace(arguments...); };
+}
+
+void Register() {
+  using CheckedPool = MemoryPool<SystemSource, Checked>;
+  constexpr MemoryPoolOptions kOptions = {.block_size = kBytes};
+  RegisterPool<MemoryPool<>>("mmsb", Of(kOptions));
+  RegisterPool<CheckedPool>("mmsb checked", Of(kOptions));
+  RegisterPool<BoostPool>("boost::pool", Of(kBytes));
+  RegisterPool<PmrPool>("std::pmr", Of(kBytes));
+  RegisterPool<HeapBlocks<Malloc, kBytes>>(Malloc::kName, Of());
+  RegisterPool<HeapBlocks<SizedNew, kBytes>>(SizedNew::kName, Of());
+}
+
+}  // namespace
+}  // namespace mmsb
+
+int main(int argc, char** argv) {
+  mmsb::Register();
+  return mmsb::RunBenchmarks(argc, argv);
+}

@@ -1,0 +1,128 @@
+#ifndef MMSB_BENCH_ALLOCATORS_POOL_WORKLOADS_H_
+#define MMSB_BENCH_ALLOCATORS_POOL_WORKLOADS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bench/allocators/pseudo_random.h"
+#include "benchmark/benchmark.h"
+
+// Workloads on blocks of one size. A Pool has `void* Allocate()` and
+// `void Deallocate(void*)`, and is made by `factory(&std::optional<Pool>)`.
+// One item is an allocation and a deallocation. The first word of each block is
+// written when it is taken, as whoever takes one writes to it.
+
+namespace mmsb {
+
+inline void WriteWord(void* block) {
+  *static_cast<volatile uint64_t*>(block) = 1;
+}
+
+// Lets others see the pool, so that its state is kept in memory as it is in a
+// program, and not in registers for the length of a loop.
+inline void Escape(auto& pool) {
+  auto* address = &pool;
+  benchmark::DoNotOptimize(address);
+}
+
+// `count` blocks taken, then given back in random order.
+template <class Pool, class Factory>
+void PoolChurn(benchmark::State& state, Factory factory, size_t count) {
+  std::optional<Pool> pool;
+  factory(&pool);
+  Escape(pool);
+  const auto orders = RandomOrders(count);
+  std::vector<void*> blocks(count);
+  size_t round = 0;
+  for (auto _ : state) {
+    for (void*& block : blocks) {
+      block = pool->Allocate();
+      WriteWord(block);
+    }
+    for (const uint32_t i : orders[round++ % orders.size()]) {
+      pool->Deallocate(blocks[i]);
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(count));
+}
+
+// One block taken and given back.
+template <class Pool, class Factory>
+void PoolPairs(benchmark::State& state, Factory factory) {
+  std::optional<Pool> pool;
+  factory(&pool);
+  Escape(pool);
+  for (auto _ : state) {
+    void* const block = pool->Allocate();
+    WriteWord(block);
+    benchmark::ClobberMemory();
+    pool->Deallocate(block);
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+// Among `count` live blocks a random one is replaced.
+template <class Pool, class Factory>
+void PoolReplace(benchmark::State& state, Factory factory, size_t count) {
+  std::optional<Pool> pool;
+  factory(&pool);
+  Escape(pool);
+  std::vector<void*> blocks(count);
+  for (void*& block : blocks) block = pool->Allocate();
+  PseudoRandom random(1);
+  const auto replace = [&] {
+    benchmark::ClobberMemory();
+    void*& block = blocks[random.Next() % count];
+    pool->Deallocate(block);
+    block = pool->Allocate();
+    WriteWord(block);
+  };
+  for (size_t i = 0; i < 2 * count; ++i) replace();
+  for (auto _ : state) replace();
+  state.SetItemsProcessed(state.iterations());
+  for (void* block : blocks) pool->Deallocate(block);
+}
+
+// A new pool, `count` blocks taken, and the end of the pool.
+template <class Pool, class Factory>
+void PoolGrowth(benchmark::State& state, Factory factory, size_t count) {
+  std::vector<void*> blocks(count);
+  for (auto _ : state) {
+    std::optional<Pool> pool;
+    factory(&pool);
+    Escape(pool);
+    for (void*& block : blocks) {
+      block = pool->Allocate();
+      WriteWord(block);
+    }
+    for (void* block : blocks) pool->Deallocate(block);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(count));
+}
+
+template <class Pool, class Factory>
+void RegisterPool(const std::string& name, Factory factory) {
+  const auto add = [&](const char* workload, auto run) {
+    benchmark::RegisterBenchmark(workload + ("/" + name), run);
+  };
+  add("pool_churn_1000", [factory](benchmark::State& state) {
+    PoolChurn<Pool>(state, factory, 1000);
+  });
+  add("pool_pairs",
+      [factory](benchmark::State& state) { PoolPairs<Pool>(state, factory); });
+  // 64 MiB of blocks of 64 bytes.
+  add("pool_replace_1Mi", [factory](benchmark::State& state) {
+    PoolReplace<Pool>(state, factory, size_t{1} << 20);
+  });
+  add("pool_growth_100000", [factory](benchmark::State& state) {
+    PoolGrowth<Pool>(state, factory, 100000);
+  });
+}
+
+}  // namespace mmsb
+
+#endif  // MMSB_BENCH_ALLOCATORS_POOL_WORKLOADS_H_
