@@ -9,6 +9,8 @@
 #include "allocator/allocator_ref.h"
 #include "allocator/arena.h"
 #include "allocator/check_policy.h"
+#include "allocator/lockfree_pool.h"
+#include "allocator/lockfree_sync.h"
 #include "allocator/memory_pool.h"
 #include "allocator/system_source.h"
 #include "allocator/testing/failing_upstream.h"
@@ -47,6 +49,17 @@ struct StrictPoolSubject {
   auto& allocator() { return pool; }
   MemoryPool<SystemSource, Checked> pool{
       {.block_size = 64, .alignment = size_t{1} << 21, .blocks_per_chunk = 2}};
+};
+
+template <class Policy, class Sync>
+struct LockFreePoolSubject {
+  static constexpr size_t kMaxBytes = 64;
+  static constexpr size_t kMaxAlignment = 4096;
+  static constexpr size_t kMinBlocks = 300;
+  static constexpr size_t kTooManyBlocks = 301;
+  auto& allocator() { return pool; }
+  BasicLockFreePool<SystemSource, Policy, Sync> pool{
+      {.block_size = 64, .capacity = 300, .alignment = 4096}};
 };
 
 struct RefSubject {
@@ -105,6 +118,18 @@ struct LimitedArenaSubject {
       {.first_chunk_bytes = 512, .max_chunk_bytes = 8192, .max_bytes = 65536}};
 };
 
+// Blocks of a lock-free pool out of an arena.
+struct LockFreePoolOverArenaSubject {
+  static constexpr size_t kMaxBytes = 64;
+  static constexpr size_t kMaxAlignment = 16;
+  static constexpr size_t kMinBlocks = 50;
+  static constexpr size_t kTooManyBlocks = 51;
+  auto& allocator() { return pool; }
+  Arena<> arena;
+  BasicLockFreePool<AllocatorRef<Arena<>>, Checked> pool{
+      {.block_size = 64, .capacity = 50}, AllocatorRef(arena)};
+};
+
 struct PoorPoolSubject {
   static constexpr size_t kMaxBytes = 64;
   static constexpr size_t kMaxAlignment = 16;
@@ -126,11 +151,13 @@ struct PoorArenaSubject {
   Arena<AllocatorRef<FailingUpstream>> arena{{}, AllocatorRef(upstream)};
 };
 
-using BoundedSubjects =
-    ::testing::Types<RegionPoolSubject<Unchecked>, RegionPoolSubject<Checked>,
-                     CountedPoolSubject, LimitedArenaSubject<Unchecked>,
-                     LimitedArenaSubject<Checked>, PoorPoolSubject,
-                     PoorArenaSubject>;
+using BoundedSubjects = ::testing::Types<
+    RegionPoolSubject<Unchecked>, RegionPoolSubject<Checked>,
+    CountedPoolSubject, LockFreePoolSubject<Unchecked, SystemSync>,
+    LockFreePoolSubject<Checked, SystemSync>,
+    LockFreePoolSubject<Unchecked, SymmetricSync>, LockFreePoolOverArenaSubject,
+    LimitedArenaSubject<Unchecked>, LimitedArenaSubject<Checked>,
+    PoorPoolSubject, PoorArenaSubject>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Bounded, AllocatorConformanceTest,
                                BoundedSubjects);
 INSTANTIATE_TYPED_TEST_SUITE_P(Bounded, BoundedAllocatorConformanceTest,

@@ -8,6 +8,7 @@
 #include "mmsb/allocator_stats.h"
 #include "mmsb/arena.h"
 #include "mmsb/check_policy.h"
+#include "mmsb/lockfree_pool.h"
 #include "mmsb/memory_pool.h"
 #include "mmsb/raw_allocator.h"
 #include "mmsb/system_source.h"
@@ -39,6 +40,17 @@ TEST(AllocatorsTest, AnArenaUnderACheckedPool) {
   EXPECT_EQ(arena.Stats().live(), 0u);
   EXPECT_NE(arena.Allocate(100, 8), nullptr);
   arena.Reset();
+}
+
+TEST(AllocatorsTest, ALockFreePool) {
+  mmsb::LockFreePool pool({.block_size = 4096, .capacity = 2});
+  void* p = pool.Allocate();
+  const mmsb::BlockId id = pool.AllocateId();
+  EXPECT_NE(pool.AddressOf(id), p);
+  EXPECT_EQ(pool.Allocate(), nullptr);
+  pool.Deallocate(p);
+  pool.Deallocate(id);
+  EXPECT_EQ(pool.Stats().live(), 0u);
 }
 
 template <mmsb::RawAllocator A>
