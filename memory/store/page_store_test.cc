@@ -21,6 +21,7 @@
 #include "memory/log/file_system.h"
 #include "memory/log/posix_file_system.h"
 #include "memory/log/testing/failing_file_system.h"
+#include "memory/store/testing/states.h"
 #include "primitives/os_clock.h"
 #include "primitives/page_id.h"
 
@@ -37,84 +38,8 @@ Bytes Padded(Bytes state) {
   return state;
 }
 
-// Commits `state` as the next epoch, as the mmsb command does.
-absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
-                                  std::string message = "") {
-  absl::StatusOr<PageStore::Snapshot> newest = store.Newest();
-  if (!newest.ok()) return newest.status();
-  absl::StatusOr<PageStore::Batch> batch = store.Begin(state.size());
-  if (!batch.ok()) return batch.status();
-  const Bytes after = Padded(state);
-  Bytes before(kPageBytes);
-  for (uint64_t page = 0; page * kPageBytes < after.size(); ++page) {
-    std::ranges::fill(before, std::byte{0});
-    if (page < newest->pages()) {
-      absl::Status status = newest->Read(PageId::FromValue(page), before);
-      if (!status.ok()) return status;
-    }
-    const auto contents =
-        std::span(after).subspan(page * kPageBytes, kPageBytes);
-    absl::StatusOr<Delta> delta = Delta::Make(before, contents);
-    if (!delta.ok()) return delta.status();
-    absl::Status status =
-        delta->changed_bytes() > kPageBytes / 2
-            ? batch->PutWhole(PageId::FromValue(page), contents,
-                              delta->changed_bytes())
-            : batch->Put(PageId::FromValue(page), *delta, contents);
-    if (!status.ok()) return status;
-  }
-  return store.Commit(*std::move(batch), {.message = std::move(message)});
-}
-
-absl::StatusOr<Bytes> ReadState(PageStore& store, Epoch epoch) {
-  absl::StatusOr<PageStore::Snapshot> snapshot = store.SnapshotAt(epoch);
-  if (!snapshot.ok()) return snapshot.status();
-  Bytes state(snapshot->pages() * kPageBytes);
-  absl::Status status = snapshot->Read(PageId::FromValue(0), state);
-  if (!status.ok()) return status;
-  const auto bytes = static_cast<size_t>(snapshot->bytes());
-  EXPECT_TRUE(std::all_of(state.begin() + static_cast<ptrdiff_t>(bytes),
-                          state.end(),
-                          [](std::byte b) { return b == std::byte{0}; }));
-  state.resize(bytes);
-  return state;
-}
-
 absl::StatusOr<VerifyReport> Verify(PageStore& store) {
   return store.Verify([](uint64_t, uint64_t) {});
-}
-
-// States that follow one another: small edits, and now and then a growth, a
-// cut, a rewrite or no change at all.
-std::vector<Bytes> RandomHistory(uint64_t seed, size_t epochs) {
-  std::mt19937_64 random(seed);
-  std::vector<Bytes> history;
-  Bytes state;
-  for (size_t i = 0; i < epochs; ++i) {
-    switch (random() % 8) {
-      case 0:
-        state.resize(random() % 6000);
-        break;
-      case 1:
-        state.resize(state.size() + random() % 3000);
-        for (std::byte& b : state) b = static_cast<std::byte>(random());
-        break;
-      case 2:
-        if (!state.empty()) {
-          std::fill_n(state.begin(), random() % state.size(), std::byte{0});
-        }
-        break;
-      case 3:
-        break;
-      default:
-        if (state.empty()) state.resize(1 + random() % 3000);
-        for (uint64_t edits = random() % 20; edits > 0; --edits) {
-          state[random() % state.size()] = static_cast<std::byte>(random());
-        }
-    }
-    history.push_back(state);
-  }
-  return history;
 }
 
 class PageStoreTest : public testing::Test {
