@@ -83,19 +83,11 @@ absl::Status PutDifference(PageStore::Snapshot& previous, SourceFile& source,
       return status;
     }
     std::ranges::fill(after.subspan(bytes, whole - bytes), std::byte{0});
-    // Past its end, the epoch before reads as zeros.
-    const size_t had = first < previous.pages()
-                           ? static_cast<size_t>(std::min<uint64_t>(
-                                 pages, previous.pages() - first)) *
-                                 page_bytes
-                           : 0;
     if (absl::Status status =
-            previous.Read(PageId::FromValue(std::min(first, previous.pages())),
-                          before.first(had));
+            previous.Read(PageId::FromValue(first), before.first(whole));
         !status.ok()) {
       return status;
     }
-    std::ranges::fill(before.subspan(had, whole - had), std::byte{0});
     if (absl::Status status =
             PutChanges(before.first(whole), after.first(whole), first,
                        page_bytes, mask, batch);

@@ -27,17 +27,6 @@ namespace {
 
 constexpr size_t kChunkBytes = 256 * kKiB;
 
-// Fills `out` from page `first`; past the state's end with zeros.
-absl::Status ReadPadded(PageStore::Snapshot& snapshot, uint64_t first,
-                        size_t page_bytes, std::span<std::byte> out) {
-  const uint64_t from = std::min(first, snapshot.pages());
-  const size_t bytes = static_cast<size_t>(std::min<uint64_t>(
-                           out.size() / page_bytes, snapshot.pages() - from)) *
-                       page_bytes;
-  std::ranges::fill(out.subspan(bytes), std::byte{0});
-  return snapshot.Read(PageId::FromValue(from), out.first(bytes));
-}
-
 struct Totals {
   uint64_t pages = 0;
   uint64_t bytes = 0;
@@ -67,11 +56,11 @@ absl::StatusOr<Totals> PrintPages(PageStore::Snapshot& a,
         (*page_a)->contents().first(run * page_bytes);
     const std::span<std::byte> bytes_b =
         (*page_b)->contents().first(run * page_bytes);
-    if (absl::Status status = ReadPadded(a, first, page_bytes, bytes_a);
+    if (absl::Status status = a.Read(PageId::FromValue(first), bytes_a);
         !status.ok()) {
       return status;
     }
-    if (absl::Status status = ReadPadded(b, first, page_bytes, bytes_b);
+    if (absl::Status status = b.Read(PageId::FromValue(first), bytes_b);
         !status.ok()) {
       return status;
     }

@@ -600,15 +600,18 @@ PageStore::Snapshot::Snapshot(PageStore& store, Epoch epoch, uint64_t bytes,
       reader_(*store.log_, store.page_bytes()) {}
 
 absl::Status PageStore::Snapshot::Read(PageId first, std::span<std::byte> out) {
-  if (out.size() % store_->page_bytes() != 0 ||
-      first.value() > table_.pages() ||
-      out.size() / store_->page_bytes() > table_.pages() - first.value()) {
+  const size_t page_bytes = store_->page_bytes();
+  if (out.size() % page_bytes != 0) {
     return absl::InvalidArgumentError(
-        absl::StrCat("read of ", out.size(), " bytes from page ", first.value(),
-                     "; epoch ", epoch_.value(), " has ", table_.pages(),
-                     " pages of ", store_->page_bytes(), " bytes"));
+        absl::StrCat("a read of ", out.size(),
+                     " bytes; the store has pages of ", page_bytes));
   }
-  absl::Status status = reader_.Read(table_, first.value(), out);
+  const uint64_t from = std::min(first.value(), table_.pages());
+  const size_t there = static_cast<size_t>(std::min<uint64_t>(
+                           out.size() / page_bytes, table_.pages() - from)) *
+                       page_bytes;
+  std::ranges::fill(out.subspan(there), std::byte{0});
+  absl::Status status = reader_.Read(table_, from, out.first(there));
   if (status.ok()) return status;
   return absl::Status(
       status.code(),

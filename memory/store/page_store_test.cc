@@ -22,6 +22,7 @@
 #include "memory/log/posix_file_system.h"
 #include "memory/log/testing/failing_file_system.h"
 #include "memory/store/testing/states.h"
+#include "primitives/bytes.h"
 #include "primitives/os_clock.h"
 #include "primitives/page_id.h"
 
@@ -193,6 +194,23 @@ TEST_F(PageStoreTest, ASparseStateTakesAlmostNoRoom) {
   ASSERT_TRUE(
       store->Newest()->Read(PageId::FromValue((1u << 30) - 1), out).ok());
   EXPECT_TRUE(std::equal(ones.begin(), ones.end(), out.begin() + kPageBytes));
+}
+
+TEST_F(PageStoreTest, PastTheEndThereAreZeros) {
+  Write({Bytes(kPageBytes + 1, std::byte{1})});
+  const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+  absl::StatusOr<PageStore::Snapshot> snapshot = store->Newest();
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status();
+  Bytes out(3 * kPageBytes, std::byte{2});
+  ASSERT_TRUE(snapshot->Read(PageId::FromValue(1), out).ok());
+  EXPECT_EQ(out[0], std::byte{1});
+  EXPECT_TRUE(IsZero(std::span(out).subspan(1)));
+  std::ranges::fill(out, std::byte{2});
+  ASSERT_TRUE(snapshot->Read(PageId::FromValue(~uint64_t{0} - 1), out).ok());
+  EXPECT_TRUE(IsZero(out));
+  EXPECT_EQ(
+      snapshot->Read(PageId::FromValue(0), std::span(out).first(5)).code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PageStoreTest, WhatACutStateHadDoesNotComeBack) {

@@ -32,20 +32,16 @@ absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
   after.resize((state.size() + page_bytes - 1) / page_bytes * page_bytes);
   Bytes before(page_bytes);
   for (uint64_t page = 0; page * page_bytes < after.size(); ++page) {
-    std::ranges::fill(before, std::byte{0});
-    if (page < newest->pages()) {
-      absl::Status status = newest->Read(PageId::FromValue(page), before);
-      if (!status.ok()) return status;
-    }
+    absl::Status status = newest->Read(PageId::FromValue(page), before);
+    if (!status.ok()) return status;
     const auto contents =
         std::span(after).subspan(page * page_bytes, page_bytes);
     absl::StatusOr<Delta> delta = Delta::Make(before, contents);
     if (!delta.ok()) return delta.status();
-    absl::Status status =
-        delta->changed_bytes() > page_bytes / 2
-            ? batch->PutWhole(PageId::FromValue(page), contents,
-                              delta->changed_bytes())
-            : batch->Put(PageId::FromValue(page), *delta, contents);
+    status = delta->changed_bytes() > page_bytes / 2
+                 ? batch->PutWhole(PageId::FromValue(page), contents,
+                                   delta->changed_bytes())
+                 : batch->Put(PageId::FromValue(page), *delta, contents);
     if (!status.ok()) return status;
   }
   return store.Commit(*std::move(batch), {.message = std::move(message)});
