@@ -48,7 +48,7 @@ struct GuardedAllocatorOptions {
 // another size or alignment, or when its canary was overwritten. An access to a
 // guard or to a freed block ends the process with SIGSEGV.
 //
-// Some microseconds and system calls a block, and at least two granules of
+// Some system calls a block, tens of microseconds, and at least two granules of
 // address space and one of memory.
 //
 //   GuardedAllocator guarded;

@@ -50,26 +50,23 @@ class ShardedCounters {
 
   void CountAllocation(size_t bytes) noexcept {
     const size_t bucket = SizeHistogram::BucketOf(bytes);
-    const uint64_t thread = Thread();
-    if (Shard* const shard = OwnShard(thread)) [[likely]] {
+    if (Shard* const shard = OwnShard()) [[likely]] {
       Bump(shard->allocations[bucket], 1);
       MoveOwn(*shard, bytes);
     } else {
-      CommonShard(thread).allocations[bucket].fetch_add(
-          1, std::memory_order_relaxed);
+      CommonShard().allocations[bucket].fetch_add(1, std::memory_order_relaxed);
       RaisePeak(live_.fetch_add(bytes, std::memory_order_relaxed) + bytes);
     }
   }
 
   void CountDeallocation(size_t bytes) noexcept {
     const size_t bucket = SizeHistogram::BucketOf(bytes);
-    const uint64_t thread = Thread();
-    if (Shard* const shard = OwnShard(thread)) [[likely]] {
+    if (Shard* const shard = OwnShard()) [[likely]] {
       Bump(shard->deallocations[bucket], 1);
       MoveOwn(*shard, uint64_t{0} - bytes);
     } else {
-      CommonShard(thread).deallocations[bucket].fetch_add(
-          1, std::memory_order_relaxed);
+      CommonShard().deallocations[bucket].fetch_add(1,
+                                                    std::memory_order_relaxed);
       live_.fetch_sub(bytes, std::memory_order_relaxed);
     }
   }
@@ -134,24 +131,37 @@ class ShardedCounters {
                  std::memory_order_relaxed);
   }
 
-  // The shard that is the calling thread's alone, or null.
-  Shard* OwnShard(uint64_t thread) noexcept {
-    Shard& shard = own_[thread % kOwnShards];
-    const uint64_t owner = shard.owner.load(std::memory_order_relaxed);
-    if (owner == thread) [[likely]]
-      return &shard;
-    if (owner != 0) return nullptr;
-    // Relaxed: who wins has nothing to learn from who lost or from before.
-    uint64_t none = 0;
-    return shard.owner.compare_exchange_strong(none, thread,
-                                               std::memory_order_relaxed,
-                                               std::memory_order_relaxed)
-               ? &shard
-               : nullptr;
+  // The shard that is the calling thread's alone, or null. The one used last is
+  // remembered, by the number of its counters: an address may be another's.
+  Shard* OwnShard() noexcept {
+    if (last_.counters == number_) [[likely]]
+      return last_.shard;
+    return FindOwnShard();
   }
 
-  Shard& CommonShard(uint64_t thread) noexcept {
-    return common_[thread % kCommonShards];
+  [[gnu::noinline]] Shard* FindOwnShard() noexcept {
+    const uint64_t thread = Thread();
+    Shard& shard = own_[thread % kOwnShards];
+    // Relaxed: who wins has nothing to learn from who lost or from before. A
+    // load first, so that those who have no shard do not take its line away.
+    uint64_t owner = shard.owner.load(std::memory_order_relaxed);
+    if (owner == 0 && shard.owner.compare_exchange_strong(
+                          owner, thread, std::memory_order_relaxed,
+                          std::memory_order_relaxed)) {
+      owner = thread;
+    }
+    if (owner != thread) return nullptr;
+    last_ = {number_, &shard};
+    return &shard;
+  }
+
+  Shard& CommonShard() noexcept { return common_[Thread() % kCommonShards]; }
+
+  // A number that no other counters of the process have, from 1.
+  static uint64_t NextNumber() {
+    static constinit std::atomic<uint64_t> last = 0;
+    // Relaxed: the numbers differ, and nothing else hangs on them.
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
   }
 
   // Moves the live bytes of the calling thread's own shard by `change`.
@@ -194,6 +204,13 @@ class ShardedCounters {
     }
   }
 
+  struct Last {
+    uint64_t counters;
+    Shard* shard;
+  };
+  static inline constinit thread_local Last last_ = {0, nullptr};
+
+  const uint64_t number_ = NextNumber();
   std::array<Shard, kOwnShards> own_;
   std::array<Shard, kCommonShards> common_;
   alignas(kFalseSharingBytes) Number live_ = 0;  // bytes, but for pending ones

@@ -157,5 +157,19 @@ TEST(ShardedCountersTest, CountBlocksThatOtherThreadsGiveBack) {
   EXPECT_TRUE(stats.IdentityHolds());
 }
 
+TEST(ShardedCountersTest, ManyTakeTurnsOnOneThreadAndAtOneAddress) {
+  for (int round = 0; round < 3; ++round) {
+    ShardedCounters a;  // Where the one of the last round was.
+    ShardedCounters b;
+    for (size_t i = 0; i < 10; ++i) {
+      a.CountAllocation(1);
+      b.CountAllocation(2);
+      std::thread([&] { b.CountAllocation(3); }).join();
+    }
+    EXPECT_EQ(a.Snapshot().live(), 10u);
+    EXPECT_EQ(b.Snapshot().live(), 50u);
+  }
+}
+
 }  // namespace
 }  // namespace mmsb
