@@ -18,9 +18,8 @@
 #include "gtest/gtest.h"
 #include "memory/delta/delta.h"
 #include "memory/epoch/epoch.h"
+#include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
-#include "memory/log/posix_file_system.h"
-#include "memory/log/testing/failing_file_system.h"
 #include "memory/store/testing/states.h"
 #include "primitives/bytes.h"
 #include "primitives/os_clock.h"
@@ -45,23 +44,6 @@ absl::StatusOr<VerifyReport> Verify(PageStore& store) {
 
 class PageStoreTest : public testing::Test {
  protected:
-  PageStoreTest() {
-    const testing::TestInfo& test =
-        *testing::UnitTest::GetInstance()->current_test_info();
-    path_ = testing::TempDir() + "store_" + test.name();
-    RemoveStore();
-  }
-  ~PageStoreTest() override { RemoveStore(); }
-
-  void RemoveStore() {
-    const absl::StatusOr<std::vector<std::string>> names = files_.List(path_);
-    if (!names.ok()) return;
-    for (const std::string& name : *names) {
-      EXPECT_TRUE(files_.Remove(path_ + "/" + name).ok());
-    }
-    EXPECT_TRUE(files_.Remove(path_).ok());
-  }
-
   absl::StatusOr<std::unique_ptr<PageStore>> TryOpen(Mode mode) {
     return PageStore::Open(
         files_, path_,
@@ -114,9 +96,9 @@ class PageStoreTest : public testing::Test {
     ASSERT_TRUE(file->WriteAt(0, bytes).ok());
   }
 
-  FileSystem& files_ = PosixFileSystem();
+  FaultyFileSystem files_;
   ManualClock clock_{0, 1'000'000};
-  std::string path_;
+  std::string path_ = "store";
 };
 
 TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
@@ -124,7 +106,7 @@ TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
     const std::vector<Bytes> history = RandomHistory(seed, 60);
     Write(history);
     Expect(*Open(Mode::kRead), history);
-    RemoveStore();
+    path_ = absl::StrCat("store", seed);
   }
 }
 
@@ -430,17 +412,16 @@ TEST_F(PageStoreTest, ADamagedPageIsNeverTheGroundOfACommit) {
 }
 
 TEST_F(PageStoreTest, AFailureOfAnyCallLosesNothing) {
+  using Fault = FaultyFileSystem::Fault;
   const std::vector<Bytes> history = RandomHistory(5, 4);
-  bool failed = true;
-  for (uint64_t calls = 0; failed; ++calls) {
-    FailingFileSystem failing(files_);
-    failing.FailAfter(calls);
-    uint64_t acknowledged = 0;
-    {
-      const absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
-          failing, path_,
-          {.mode = Mode::kCreate, .page_bytes = kPageBytes, .clock = clock_});
-      if (store.ok()) {
+  for (const Fault fault : {Fault::kIoError, Fault::kShortWrite}) {
+    uint64_t made = 0;
+    for (uint64_t calls = 0; calls <= made; ++calls) {
+      path_ = absl::StrCat("store", static_cast<int>(fault), "-", calls);
+      const uint64_t before = files_.calls();
+      files_.FailAfter(calls, fault);
+      uint64_t acknowledged = 0;
+      if (const auto store = TryOpen(Mode::kCreate); store.ok()) {
         for (size_t i = 0; i < history.size(); ++i) {
           if (!CommitState(**store, history[i], absl::StrCat("m", i + 1))
                    .ok()) {
@@ -449,22 +430,22 @@ TEST_F(PageStoreTest, AFailureOfAnyCallLosesNothing) {
           ++acknowledged;
         }
       }
-    }
-    failed = failing.failed();
-    {
-      const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
-      const uint64_t held = store->newest().value();
-      ASSERT_GE(held, acknowledged) << calls;
-      ASSERT_LE(held, acknowledged + 1) << calls;
-      Expect(*store,
-             {history.begin(), history.begin() + static_cast<ptrdiff_t>(held)});
-      for (size_t i = held; i < history.size(); ++i) {
-        ASSERT_TRUE(
-            CommitState(*store, history[i], absl::StrCat("m", i + 1)).ok());
+      made = files_.calls() - before;
+      files_.FailAfter(0, fault, 0);
+      {
+        const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+        const uint64_t held = store->newest().value();
+        ASSERT_GE(held, acknowledged) << calls;
+        ASSERT_LE(held, acknowledged + 1) << calls;
+        Expect(*store, {history.begin(),
+                        history.begin() + static_cast<ptrdiff_t>(held)});
+        for (size_t i = held; i < history.size(); ++i) {
+          ASSERT_TRUE(
+              CommitState(*store, history[i], absl::StrCat("m", i + 1)).ok());
+        }
       }
+      Expect(*Open(Mode::kRead), history);
     }
-    Expect(*Open(Mode::kRead), history);
-    RemoveStore();
   }
 }
 
