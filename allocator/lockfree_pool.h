@@ -233,6 +233,12 @@ class BasicLockFreePool {
     return p == nullptr ? SizedBlock{} : SizedBlock{p, block_size_};
   }
 
+  // In place when the new size fits a block, as the old one did; else null.
+  [[nodiscard]] void* Reallocate(void* p, size_t /*old_bytes*/,
+                                 size_t new_bytes, size_t alignment) noexcept {
+    return Fits(new_bytes, alignment) ? p : nullptr;
+  }
+
   // True when `p` points into a block of this pool, live or not.
   [[nodiscard]] bool Owns(const void* p) const noexcept {
     return reinterpret_cast<uintptr_t>(p) -
@@ -300,8 +306,11 @@ class BasicLockFreePool {
     // Indices of magazines. Others look at them for blocks without an owner.
     Atomic<uint32_t> loaded{0};
     Atomic<uint32_t> previous{0};
+    // How often the loaded magazine has given its last block.
+    uint32_t last_taken = 0;
   };
 
+  static constexpr uint32_t kManyLastTaken = 8;
   static constexpr uint64_t kNoThread = 0;
   static constexpr uint64_t kNoPool = ~uint64_t{0};  // matches no entry
   static constexpr uint32_t kNone = TaggedIndex::kNull;
@@ -632,26 +641,34 @@ class BasicLockFreePool {
     const uint32_t previous = record.previous.load(std::memory_order_relaxed);
     record.loaded.store(magazine, std::memory_order_relaxed);
     record.previous.store(loaded, std::memory_order_relaxed);
+    record.last_taken = 0;
     Remember(record);
     return previous;
   }
 
   // A block out of a magazine of the record, which exchanges an empty one for
-  // one with blocks if need be. It takes the last block of the loaded magazine,
-  // which the fast path does not, only when there is no other way: or a thread
-  // that allocates and frees in turn would come here every time.
+  // one with blocks if need be. A magazine is emptied before another is loaded,
+  // so that few blocks lie idle; but a thread that allocates and frees in turn,
+  // and would come here for the last block every time, is given a full one.
   [[nodiscard]] std::byte* TakeFromRecord(Record& record) {
     for (;;) {
       if (Loaded(record).size() < 2) {
         if (Previous(record).size() >= 2) {
           Swap(record);
-        } else if (!LoadFull(record)) {
-          std::byte* const block = Previous(record).TakeNewest();
-          if (block != nullptr) return block;
+        } else if (record.last_taken >= kManyLastTaken && LoadFull(record)) {
+          // Its newest is taken below.
+        } else if (std::byte* const block = Previous(record).TakeNewest()) {
+          return block;
         }
       }
-      if (std::byte* const block = Loaded(record).TakeNewest()) return block;
-      if (Previous(record).size() == 0 && !AdoptBlocks(record)) return nullptr;
+      if (std::byte* const block = Loaded(record).TakeNewest()) {
+        if (Loaded(record).size() == 0) ++record.last_taken;
+        return block;
+      }
+      if (Previous(record).size() == 0 && !LoadFull(record) &&
+          !AdoptBlocks(record)) {
+        return nullptr;
+      }
     }
   }
 
@@ -849,6 +866,7 @@ using LockFreePool = BasicLockFreePool<>;
 static_assert(OwningAllocator<LockFreePool>);
 static_assert(CountingAllocator<LockFreePool>);
 static_assert(RoundingAllocator<LockFreePool>);
+static_assert(ReallocatingAllocator<LockFreePool>);
 static_assert(RawAllocator<BasicLockFreePool<SystemSource, Checked>>);
 
 }  // namespace mmsb
