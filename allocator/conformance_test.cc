@@ -12,6 +12,7 @@
 #include "allocator/lockfree_pool.h"
 #include "allocator/lockfree_sync.h"
 #include "allocator/memory_pool.h"
+#include "allocator/slab.h"
 #include "allocator/system_source.h"
 #include "allocator/testing/failing_upstream.h"
 #include "gtest/gtest.h"
@@ -80,10 +81,18 @@ struct ArenaOverPoolSubject {
       {.first_chunk_bytes = 4096, .max_chunk_bytes = 4096}, AllocatorRef(pool)};
 };
 
-using Subjects = ::testing::Types<SystemSourceSubject, ArenaSubject<Unchecked>,
-                                  ArenaSubject<Checked>, PoolSubject<Unchecked>,
-                                  PoolSubject<Checked>, StrictPoolSubject,
-                                  RefSubject, ArenaOverPoolSubject>;
+template <class Policy>
+struct SlabSubject {
+  static constexpr size_t kMaxBytes = 131072;
+  static constexpr size_t kMaxAlignment = size_t{1} << 21;
+  auto& allocator() { return slab; }
+  BasicSlabAllocator<Policy> slab;
+};
+
+using Subjects = ::testing::Types<
+    SystemSourceSubject, ArenaSubject<Unchecked>, ArenaSubject<Checked>,
+    PoolSubject<Unchecked>, PoolSubject<Checked>, StrictPoolSubject, RefSubject,
+    ArenaOverPoolSubject, SlabSubject<Unchecked>, SlabSubject<Checked>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(All, AllocatorConformanceTest, Subjects);
 
 template <class Policy>

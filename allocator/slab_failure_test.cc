@@ -1,0 +1,134 @@
+// A system that refuses at each place in turn.
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "allocator/check_policy.h"
+#include "allocator/slab.h"
+#include "allocator/testing/block_ledger.h"
+#include "gtest/gtest.h"
+#include "primitives/bytes.h"
+#include "primitives/testing/faulty_mapper.h"
+
+namespace mmsb {
+namespace {
+
+struct Request {
+  void* p;
+  size_t bytes;
+  size_t alignment;
+};
+
+// Uses every part of an allocator once, on a mapper that fails calls `from` to
+// `from + count`; true when any did.
+template <class Policy>
+bool Use(uint64_t from, uint64_t count) {
+  FaultyMapper mapper;
+  mapper.FailFrom(from, count, ENOMEM);
+  bool failed = false;
+  {
+    BasicSlabAllocator<Policy> slab({.decay_ns = 0, .mapper = &mapper});
+    BlockLedger ledger;
+    std::vector<Request> live;
+    const auto take = [&](size_t bytes, size_t alignment) {
+      const uint64_t before = mapper.failures();
+      void* const p = slab.Allocate(bytes, alignment);
+      if (p != nullptr) {
+        EXPECT_EQ(ledger.Add(p, bytes, alignment), "");
+        live.push_back({p, bytes, alignment});
+      } else {
+        EXPECT_GT(mapper.failures(), before);
+      }
+      if (mapper.failures() != before) {
+        EXPECT_TRUE(slab.Stats().IdentityHolds());
+      }
+    };
+    const auto give = [&] {
+      const uint64_t before = mapper.failures();
+      EXPECT_EQ(ledger.Remove(live.back().p), "");
+      slab.Deallocate(live.back().p, live.back().bytes, live.back().alignment);
+      live.pop_back();
+      if (mapper.failures() != before) {
+        EXPECT_TRUE(slab.Stats().IdentityHolds());
+      }
+    };
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < 40; ++i) take(3000, 8);
+      for (int i = 0; i < 20; ++i) take(20000, 8);
+      take(100, kMiB);
+      // More than the first directory of large blocks has room for.
+      for (int i = 0; i < (round == 0 ? 180 : 2); ++i) take(33000, 8);
+      EXPECT_EQ(ledger.Check(), "");
+      while (live.size() > 3) give();
+      slab.Purge();
+      EXPECT_TRUE(slab.Stats().IdentityHolds());
+    }
+    while (!live.empty()) give();
+    failed = mapper.failures() != 0;
+    // What is not refused any more works again.
+    mapper.FailFrom(0, 0, ENOMEM);
+    for (int i = 0; i < 100; ++i) take(500, 8);
+    EXPECT_EQ(live.size(), 100u);
+    while (!live.empty()) give();
+    slab.Purge();
+    EXPECT_EQ(slab.Stats().live(), 0u);
+    EXPECT_EQ(slab.Stats().cached(), 0u);
+    EXPECT_EQ(slab.Stats().free(), 0u);
+    EXPECT_TRUE(slab.Stats().IdentityHolds());
+  }
+  EXPECT_EQ(mapper.outstanding_bytes(), 0u) << "call " << from;
+  return failed;
+}
+
+TEST(SlabFailure, EveryCallOfTheMapperMayFailOnce) {
+  uint64_t n = 0;
+  while (Use<Unchecked>(n, 1)) {
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "call " << n;
+    ++n;
+  }
+  EXPECT_GT(n, 100u);
+}
+
+TEST(SlabFailure, EveryCallOfTheMapperMayFailOnceWithChecks) {
+  uint64_t n = 0;
+  while (Use<Checked>(n, 1)) {
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "call " << n;
+    n += 7;
+  }
+}
+
+TEST(SlabFailure, NullWhileTheSystemHasNothing) {
+  FaultyMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  mapper.FailFrom(0, std::numeric_limits<uint64_t>::max(), ENOMEM);
+  for (const size_t bytes : {size_t{1}, size_t{1000}, kMiB}) {
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(slab.Allocate(bytes, 8), nullptr);
+  }
+  EXPECT_EQ(slab.Stats().failures(), 30u);
+  EXPECT_TRUE(slab.Stats().IdentityHolds());
+  mapper.FailFrom(0, 0, ENOMEM);
+  void* const p = slab.Allocate(1, 1);
+  EXPECT_NE(p, nullptr);
+  slab.Deallocate(p, 1, 1);
+}
+
+// A class that has nothing gets what another class has no use for.
+TEST(SlabFailure, TriesWhatLiesIdleBeforeItGivesUp) {
+  FaultyMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  std::vector<void*> blocks;
+  for (int i = 0; i < 65; ++i) blocks.push_back(slab.Allocate(1024, 8));
+  for (void* const block : blocks) slab.Deallocate(block, 1024, 8);
+  EXPECT_GT(slab.Stats().cached(), 0u);
+  mapper.FailFrom(0, std::numeric_limits<uint64_t>::max(), ENOMEM);
+  void* const p = slab.Allocate(100, 8);
+  EXPECT_NE(p, nullptr);
+  slab.Deallocate(p, 100, 8);
+  mapper.FailFrom(0, 0, ENOMEM);
+}
+
+}  // namespace
+}  // namespace mmsb

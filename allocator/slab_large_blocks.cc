@@ -1,0 +1,173 @@
+#include "allocator/slab_large_blocks.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "primitives/alignment.h"
+#include "primitives/bytes.h"
+#include "primitives/os_mutex.h"
+#include "primitives/poison.h"
+
+namespace mmsb::slab_internal {
+
+LargeBlocks::~LargeBlocks() {
+  for (size_t i = 0; i < count_; ++i) {
+    memory_.ReleaseOrDecommit(reinterpret_cast<void*>(entries_[i].address),
+                              entries_[i].bytes, entries_[i].bytes);
+  }
+  if (entries_ != nullptr) {
+    memory_.ReleaseOrDecommit(entries_, directory_bytes_, directory_bytes_);
+  }
+}
+
+bool LargeBlocks::BlockBytes(size_t bytes, size_t* block_bytes) const {
+  return CheckedAlignUp(std::max<size_t>(bytes, 1), memory_.granule(),
+                        block_bytes);
+}
+
+void* LargeBlocks::Allocate(size_t bytes, size_t alignment) {
+  size_t block_bytes = 0;
+  if (!Alignment::IsValid(alignment) || !BlockBytes(bytes, &block_bytes)) {
+    return nullptr;
+  }
+  const Alignment its =
+      std::max(Alignment::FromBytes(alignment), memory_.granule());
+  // The system has one lock for all mappings of a process anyway; and under
+  // this one no fork sees a mapping that nobody knows of.
+  const MutexLock lock(mutex_);
+  void* const p = memory_.Map(block_bytes, its);
+  if (p == nullptr) return nullptr;
+  if (Enter(p, block_bytes, /*live=*/true)) {
+    counts_.live += block_bytes;
+    ++counts_.live_blocks;
+    ++counts_.allocations;
+    return p;
+  }
+  memory_.ReleaseOrDecommit(p, block_bytes, block_bytes);
+  return nullptr;
+}
+
+bool LargeBlocks::Deallocate(void* p) {
+  const MutexLock lock(mutex_);
+  Entry* const entry = FindLive(p);
+  if (entry == nullptr) return false;
+  counts_.live -= entry->bytes;
+  --counts_.live_blocks;
+  ++counts_.deallocations;
+  entry->live = false;
+  if (memory_.Release(p, entry->bytes, entry->bytes)) {
+    Remove(entry);
+  } else {
+    counts_.unreleased += entry->bytes;
+    PoisonFreed(p, entry->bytes);
+  }
+  return true;
+}
+
+bool LargeBlocks::Shrink(void* p, size_t bytes) {
+  size_t block_bytes = 0;
+  if (!BlockBytes(bytes, &block_bytes)) return false;
+  const MutexLock lock(mutex_);
+  Entry* const entry = FindLive(p);
+  if (entry == nullptr || block_bytes > entry->bytes) return false;
+  const size_t rest = entry->bytes - block_bytes;
+  if (rest == 0) return true;
+  if (!memory_.Release(static_cast<std::byte*>(p) + block_bytes, rest, rest)) {
+    return false;
+  }
+  entry->bytes = block_bytes;
+  counts_.live -= rest;
+  return true;
+}
+
+void* LargeBlocks::Find(const void* p, size_t* bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(p);
+  const MutexLock lock(mutex_);
+  const size_t behind = FindBehind(address);
+  if (behind == 0) return nullptr;
+  const Entry& entry = entries_[behind - 1];
+  if (!entry.live || address - entry.address >= entry.bytes) return nullptr;
+  *bytes = entry.bytes;
+  return reinterpret_cast<void*>(entry.address);
+}
+
+size_t LargeBlocks::Purge() {
+  const MutexLock lock(mutex_);
+  if (counts_.unreleased == 0) return 0;
+  size_t released = 0;
+  for (size_t i = count_; i-- > 0;) {
+    Entry& entry = entries_[i];
+    const size_t bytes = entry.bytes;
+    if (entry.live || !memory_.Release(reinterpret_cast<void*>(entry.address),
+                                       bytes, bytes)) {
+      continue;
+    }
+    released += bytes;
+    Remove(&entry);
+  }
+  counts_.unreleased -= released;
+  return released;
+}
+
+LargeBlocks::Counts LargeBlocks::GetCounts() {
+  const MutexLock lock(mutex_);
+  counts_.directory = directory_bytes_;
+  return counts_;
+}
+
+size_t LargeBlocks::FindBehind(uintptr_t address) {
+  return static_cast<size_t>(
+      std::upper_bound(
+          entries_, entries_ + count_, address,
+          [](uintptr_t a, const Entry& entry) { return a < entry.address; }) -
+      entries_);
+}
+
+LargeBlocks::Entry* LargeBlocks::FindLive(const void* p) {
+  const auto address = reinterpret_cast<uintptr_t>(p);
+  const size_t behind = FindBehind(address);
+  if (behind == 0) return nullptr;
+  Entry& entry = entries_[behind - 1];
+  return entry.live && entry.address == address ? &entry : nullptr;
+}
+
+bool LargeBlocks::Enter(void* p, size_t bytes, bool live) {
+  if (count_ == directory_bytes_ / sizeof(Entry) && !Grow()) return false;
+  const auto address = reinterpret_cast<uintptr_t>(p);
+  const size_t place = FindBehind(address);
+  std::copy_backward(entries_ + place, entries_ + count_,
+                     entries_ + count_ + 1);
+  entries_[place] = {address, bytes, live};
+  ++count_;
+  return true;
+}
+
+void LargeBlocks::Remove(Entry* entry) {
+  std::copy(entry + 1, entries_ + count_, entry);
+  --count_;
+}
+
+bool LargeBlocks::Grow() {
+  size_t bytes = memory_.granule().bytes();
+  if (directory_bytes_ != 0 && !CheckedMultiply(directory_bytes_, 2, &bytes)) {
+    return false;
+  }
+  auto* const grown =
+      static_cast<Entry*>(memory_.Map(bytes, memory_.granule()));
+  if (grown == nullptr) return false;
+  std::uninitialized_value_construct_n(grown, bytes / sizeof(Entry));
+  std::copy_n(entries_, count_, grown);
+  Entry* const old = std::exchange(entries_, grown);
+  const size_t old_bytes = std::exchange(directory_bytes_, bytes);
+  if (old != nullptr && !memory_.Release(old, old_bytes, old_bytes)) {
+    // There is room for this one and the next.
+    static_cast<void>(Enter(old, old_bytes, /*live=*/false));
+    counts_.unreleased += old_bytes;
+  }
+  return true;
+}
+
+}  // namespace mmsb::slab_internal
