@@ -97,10 +97,10 @@ absl::StatusOr<Delta> Delta::FromParts(size_t page_bytes,
   return Delta(page_bytes, std::move(mask), std::move(payload));
 }
 
-absl::StatusOr<Delta> Delta::Merge(const Delta& first, const Delta& second) {
+absl::StatusOr<Delta> Delta::Compose(const Delta& first, const Delta& second) {
   if (first.page_bytes_ != second.page_bytes_) {
     return absl::InvalidArgumentError(
-        absl::StrCat("delta: cannot merge deltas of pages of ",
+        absl::StrCat("delta: cannot compose deltas of pages of ",
                      first.page_bytes_, " and ", second.page_bytes_, " bytes"));
   }
   std::vector<uint8_t> mask(first.mask_.size());
@@ -121,6 +121,16 @@ absl::StatusOr<Delta> Delta::Merge(const Delta& first, const Delta& second) {
     in_second += was_in_second ? 1 : 0;
   });
   return Delta(first.page_bytes_, std::move(mask), std::move(payload));
+}
+
+absl::StatusOr<Delta> Delta::Invert(const Delta& delta,
+                                    std::span<const std::byte> before) {
+  if (before.size() != delta.page_bytes_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("delta: made for a page of ", delta.page_bytes_,
+                     " bytes, and inverted over ", before.size()));
+  }
+  return FromMask(delta.mask_, before);
 }
 
 absl::Status Delta::Apply(std::span<std::byte> page) const {

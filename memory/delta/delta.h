@@ -16,7 +16,7 @@ namespace mmsb {
 // new values of the changed bytes in their order.
 //
 // A Delta sets bytes, it does not xor them: applying it twice is the same as
-// applying it once. Deltas form a monoid under Merge, the empty delta of the
+// applying it once. Deltas form a monoid under Compose, the empty delta of the
 // same size being the identity.
 //
 // Owns its mask and payload. Thread-compatible. Input that does not fit gives a
@@ -49,7 +49,14 @@ class Delta {
                                          std::vector<std::byte> payload);
 
   // Applying the result is applying `first`, then `second`.
-  static absl::StatusOr<Delta> Merge(const Delta& first, const Delta& second);
+  static absl::StatusOr<Delta> Compose(const Delta& first, const Delta& second);
+
+  // What takes `delta` back: applied after it, the result makes `before` of
+  // what `delta` made of `before`. It stores the old values of the same bytes,
+  // so it is Make(after, before) where `delta` changes each byte that it
+  // stores.
+  static absl::StatusOr<Delta> Invert(const Delta& delta,
+                                      std::span<const std::byte> before);
 
   // Bytes in the mask of a page of `page_bytes` bytes.
   static constexpr size_t MaskBytes(size_t page_bytes) {

@@ -75,7 +75,7 @@ TEST(DeltaTest, ApplyGivesAfterForEverySizeAndDensity) {
   }
 }
 
-TEST(DeltaTest, MergeIsApplyingBothAndIsAssociative) {
+TEST(DeltaTest, ComposeIsApplyingBothAndIsAssociative) {
   Pages pages(2);
   for (int round = 0; round < 200; ++round) {
     const size_t size = 1 + static_cast<size_t>(round) * 7 % 300;
@@ -86,16 +86,43 @@ TEST(DeltaTest, MergeIsApplyingBothAndIsAssociative) {
     const Delta a = *Delta::Make(v0, v1);
     const Delta b = *Delta::Make(v1, v2);
     const Delta c = *Delta::Make(v2, v3);
-    const Delta left = *Delta::Merge(*Delta::Merge(a, b), c);
-    const Delta right = *Delta::Merge(a, *Delta::Merge(b, c));
+    const Delta left = *Delta::Compose(*Delta::Compose(a, b), c);
+    const Delta right = *Delta::Compose(a, *Delta::Compose(b, c));
     EXPECT_EQ(left, right);
     Bytes page = v0;
     ASSERT_TRUE(left.Apply(page).ok());
     EXPECT_EQ(page, v3);
     const Delta nothing = *Delta::Make(v0, v0);
-    EXPECT_EQ(*Delta::Merge(a, nothing), a);
-    EXPECT_EQ(*Delta::Merge(nothing, a), a);
+    EXPECT_EQ(*Delta::Compose(a, nothing), a);
+    EXPECT_EQ(*Delta::Compose(nothing, a), a);
   }
+}
+
+TEST(DeltaTest, InvertTakesBack) {
+  Pages pages(4);
+  for (const size_t size : {0, 1, 8, 253, 4096}) {
+    const Bytes before = pages.Fresh(size);
+    const Bytes after = pages.Changed(before, 0.3);
+    const Delta delta = *Delta::Make(before, after);
+    const absl::StatusOr<Delta> inverse = Delta::Invert(delta, before);
+    ASSERT_TRUE(inverse.ok()) << inverse.status();
+    EXPECT_EQ(*inverse, *Delta::Make(after, before));
+    Bytes page = after;
+    ASSERT_TRUE(inverse->Apply(page).ok());
+    EXPECT_EQ(page, before);
+    EXPECT_EQ(*Delta::Invert(*inverse, after), delta);
+  }
+}
+
+TEST(DeltaTest, InvertIsAnAntihomomorphism) {
+  Pages pages(5);
+  const Bytes v0 = pages.Fresh(300);
+  const Bytes v1 = pages.Changed(v0, 0.2);
+  const Bytes v2 = pages.Changed(v1, 0.2);
+  const Delta a = *Delta::Make(v0, v1);
+  const Delta b = *Delta::Make(v1, v2);
+  EXPECT_EQ(*Delta::Invert(*Delta::Compose(a, b), v0),
+            *Delta::Compose(*Delta::Invert(b, v1), *Delta::Invert(a, v0)));
 }
 
 TEST(DeltaTest, FromMaskAgreesWithMake) {
@@ -116,7 +143,10 @@ TEST(DeltaTest, WhatDoesNotFitIsRefusedAndChangesNothing) {
   Bytes page(8, std::byte{7});
   EXPECT_EQ(delta.Apply(page).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(page, Bytes(8, std::byte{7}));
-  EXPECT_EQ(Delta::Merge(delta, *Delta::Make(eight, eight)).status().code(),
+  EXPECT_EQ(Delta::Compose(delta, *Delta::Make(eight, eight)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+
+  EXPECT_EQ(Delta::Invert(delta, eight).status().code(),
             absl::StatusCode::kInvalidArgument);
 
   const auto parts = [](size_t bytes, std::vector<uint8_t> mask,
