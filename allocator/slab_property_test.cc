@@ -50,7 +50,9 @@ class Program {
         Walk();
       }
       if (step % 64 == 0) CheckStats();
-      if (step % 1024 == 0) EXPECT_EQ(ledger_.Check(), "");
+      if (step % 1024 == 0) {
+        EXPECT_EQ(ledger_.Check(), "");
+      }
     }
     while (!live_.empty()) Give();
     CheckStats();
