@@ -1,7 +1,10 @@
 #ifndef MMSB_ALLOCATOR_TESTING_MODEL_ATOMIC_H_
 #define MMSB_ALLOCATOR_TESTING_MODEL_ATOMIC_H_
 
+#include <array>
 #include <atomic>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -73,15 +76,17 @@ class ModelAtomic {
   static std::memory_order Order(std::memory_order order) {
     return kOrders == ModelOrders::kAsGiven ? order : std::memory_order_relaxed;
   }
+  using Bytes = std::array<std::byte, sizeof(T)>;
   static uint64_t Word(const T& value) {
+    const auto bytes = std::bit_cast<Bytes>(value);
     uint64_t word = 0;
-    std::memcpy(&word, &value, sizeof(T));
+    std::memcpy(&word, bytes.data(), bytes.size());
     return word;
   }
   static T Value(uint64_t word) {
-    T value;
-    std::memcpy(&value, &word, sizeof(T));
-    return value;
+    Bytes bytes;
+    std::memcpy(bytes.data(), &word, bytes.size());
+    return std::bit_cast<T>(bytes);
   }
 
   template <class Change>
