@@ -188,6 +188,8 @@ class Explorer {
   }
 
   void Touch(uint32_t location) {
+    // A turn of its own: a fence of another thread may come right before it.
+    Step({Operation::Kind::kStore, location, false});
     if (Self().view[location] != Newest(location)) {
       Fail("location " + std::to_string(location) +
            " is used by two threads at once");

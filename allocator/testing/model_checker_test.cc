@@ -217,6 +217,28 @@ TEST(ModelCheckerTest, FindsADataRace) {
   }
 }
 
+// The fence orders what came before it, and not a use that is still to come.
+TEST(ModelCheckerTest, FindsAUseAfterAnotherThreadsFence) {
+  for (const auto order : {kRelaxed, kRelease}) {
+    const ModelResult result = ExploreModel([&](ModelProgram& program) {
+      auto cell = std::make_shared<ModelCell>();
+      auto used = std::make_shared<ModelAtomic<int>>(0);
+      auto gone = std::make_shared<ModelAtomic<int>>(0);
+      program.Thread([=] {
+        used->store(1, kRelaxed);
+        if (gone->load(kRelaxed) == 0) cell->Touch();
+        used->store(0, order);
+      });
+      program.Thread([=] {
+        gone->store(1, kRelaxed);
+        model_memory::HeavyFence();
+        if (used->load(kAcquire) == 0) cell->Touch();
+      });
+    });
+    EXPECT_EQ(result.passed(), order == kRelease) << result.error;
+  }
+}
+
 // Operations that do not affect each other are not tried in every order.
 TEST(ModelCheckerTest, LeavesOutOrdersThatDoNotMatter) {
   const ModelResult result = ExploreModel([](ModelProgram& program) {
