@@ -2,12 +2,14 @@
 #define MMSB_ALLOCATOR_SLAB_H_
 
 #include <cstddef>
+#include <cstring>
 #include <memory>
 #include <type_traits>
 
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/raw_allocator.h"
+#include "allocator/size_histogram.h"
 #include "allocator/slab_heap.h"
 #include "allocator/slab_size_classes.h"
 #include "primitives/check.h"
@@ -103,6 +105,18 @@ class BasicSlabAllocator {
     return {p, block_bytes};
   }
 
+  // As Allocate(), and all `bytes` bytes are zero: large ones as they come.
+  [[nodiscard]] void* AllocateZeroed(size_t bytes, size_t alignment) noexcept {
+    void* const p = Allocate(bytes, alignment);
+    if (p == nullptr) return nullptr;
+    if (FitsSlab(bytes, alignment)) {
+      std::memset(p, 0, bytes);
+    } else {
+      UnpoisonDefined(p, bytes);
+    }
+    return p;
+  }
+
   // Gives back a live block; null is ignored.
   void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
     if (p == nullptr) return;
@@ -164,7 +178,9 @@ class BasicSlabAllocator {
   }
 
   // Sends what the calling thread, ended threads and the depots keep home, and
-  // gives the memory of all empty slabs back to the system: how many bytes.
+  // gives the memory of all empty slabs back to the system: how many bytes. Of
+  // other slabs, what fills whole granules and is not in use goes back too, but
+  // stays committed and is not counted.
   size_t Purge() noexcept { return heap_.Purge(); }
 
   // What the allocator's thread does every quarter of decay_ns: what was idle
@@ -188,6 +204,11 @@ class BasicSlabAllocator {
   // what was live, and what threads kept. Adds up what each thread counted,
   // while others go on: exact when none does. Costs some microseconds a thread.
   [[nodiscard]] AllocatorStats Stats() const noexcept { return heap_.Stats(); }
+
+  // Blocks by size: of the blocks, not of what was asked for.
+  [[nodiscard]] SizeHistogram Histogram() const noexcept {
+    return heap_.Histogram();
+  }
 
  private:
   static bool FitsSlab(size_t bytes, size_t alignment) {
@@ -229,7 +250,10 @@ using SlabAllocator = BasicSlabAllocator<>;
 
 static_assert(OwningAllocator<SlabAllocator>);
 static_assert(CountingAllocator<SlabAllocator>);
+static_assert(HistogramAllocator<SlabAllocator>);
+static_assert(ReallocatingAllocator<SlabAllocator>);
 static_assert(RoundingAllocator<SlabAllocator>);
+static_assert(ZeroingAllocator<SlabAllocator>);
 static_assert(RawAllocator<BasicSlabAllocator<Checked>>);
 
 }  // namespace mmsb

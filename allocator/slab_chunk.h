@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "allocator/slab_size_classes.h"
+#include "primitives/alignment.h"
 #include "primitives/bytes.h"
 #include "primitives/cache_line.h"
 
@@ -72,6 +73,10 @@ struct alignas(kFalseSharingBytes) Slab {
     return count;
   }
 
+  [[nodiscard]] bool IsHere(size_t index) const {
+    return (free_bits[index / 64] >> index % 64 & 1) != 0;
+  }
+
   // Which block begins at `p`, or holds it.
   [[nodiscard]] size_t IndexOf(const void* p) const {
     return DivideByBytes(
@@ -91,13 +96,34 @@ struct alignas(kFalseSharingBytes) Slab {
     return true;
   }
 
+  // Calls `visit(std::byte* begin, size_t bytes)` with each run of whole
+  // granules that blocks, all of them here, fill.
+  template <class Visit>
+  void ForEachFreeRun(Alignment granule, Visit&& visit) {
+    const ClassShape& its = shape();
+    const size_t end = size_t{its.first} + its.blocks * its.bytes;
+    const size_t step = granule.bytes();
+    std::byte* const base = blocks - its.first;
+    // Bits in front of the blocks have their granule to themselves.
+    const size_t begin = (its.first + step - 1) / step * step;
+    size_t run = begin;
+    for (size_t at = begin; at < end; at += step) {
+      const size_t last =
+          (std::min(at + step, end) - 1 - its.first) / its.bytes;
+      size_t i = (at - its.first) / its.bytes;
+      while (i <= last && IsHere(i)) ++i;
+      if (i > last) continue;
+      if (run < at) visit(base + run, at - run);
+      run = at + step;
+    }
+    if (run < end) visit(base + run, (end - run + step - 1) / step * step);
+  }
+
   template <class Visit>
   void ForEachOut(Visit&& visit) const {
     const ClassShape& its = shape();
     for (size_t i = 0; i < its.blocks; ++i) {
-      if ((free_bits[i / 64] >> i % 64 & 1) == 0) {
-        visit(blocks + i * its.bytes, its.bytes);
-      }
+      if (!IsHere(i)) visit(blocks + i * its.bytes, its.bytes);
     }
   }
 };

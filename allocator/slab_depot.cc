@@ -56,6 +56,15 @@ void Depot::DrainIdle() {
   least_ = count_;
 }
 
+void Depot::DiscardFree(Memory& memory) {
+  const MutexLock lock(*mutex_);
+  for (Slab* slab = with_blocks_; slab != nullptr; slab = slab->next) {
+    slab->ForEachFreeRun(memory.granule(), [&](std::byte* begin, size_t bytes) {
+      memory.Discard(begin, bytes);
+    });
+  }
+}
+
 Depot::Counts Depot::GetCounts() {
   const MutexLock lock(*mutex_);
   return {.slabs = slabs_,

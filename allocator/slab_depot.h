@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "allocator/slab_chunk.h"
+#include "allocator/slab_memory.h"
 #include "allocator/slab_metadata.h"
 #include "allocator/slab_units.h"
 #include "primitives/cache_line.h"
@@ -61,6 +62,10 @@ class alignas(kFalseSharingBytes) Depot {
   // last call.
   void Drain();
   void DrainIdle();
+
+  // Gives the memory of whole granules in which no block is out back to the
+  // system; they stay committed. Tells it again of those that it has already.
+  void DiscardFree(Memory& memory);
 
   [[nodiscard]] Counts GetCounts();
 

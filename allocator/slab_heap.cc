@@ -9,6 +9,7 @@
 #include <new>
 
 #include "allocator/allocator_stats.h"
+#include "allocator/size_histogram.h"
 #include "allocator/slab_chunk.h"
 #include "allocator/slab_depot.h"
 #include "allocator/slab_large_blocks.h"
@@ -157,7 +158,7 @@ ThreadCache* Heap::FindOrMakeCache() {
       metadata_.Take(sizeof(ThreadCache), Alignment::Of<ThreadCache>());
   if (p == nullptr) return nullptr;
   cache = ::new (p) ThreadCache{};
-  void** slots = cache->slots.data();
+  void** slots = cache->slots.data() + 1;
   for (size_t i = 0; i < kSlabClasses; ++i) {
     const size_t capacity = kClassShapes[i].cache_capacity;
     Stack& stack = cache->stacks[i];
@@ -358,8 +359,10 @@ size_t Heap::Purge() {
   if (cache != nullptr) FlushAll(*cache);
   DrainOrphans();
   DrainDepots();
-  return units_.ReleaseOlder(std::numeric_limits<int64_t>::max()) +
-         large_.Purge();
+  const size_t released =
+      units_.ReleaseOlder(std::numeric_limits<int64_t>::max()) + large_.Purge();
+  for (Depot& depot : depots_) depot.DiscardFree(memory_);
+  return released;
 }
 
 void Heap::Decay() {
@@ -369,32 +372,51 @@ void Heap::Decay() {
   large_.Purge();
 }
 
-AllocatorStats Heap::Stats() {
-  AllocatorStats::Values values;
-  std::array<size_t, kSlabClasses> counts{};
+Heap::ClassCounts Heap::CountClasses() {
+  ClassCounts counts{};
   for (ThreadCache* cache = caches_.First(); cache != nullptr;
        cache = cache->next_of_heap) {
     for (size_t i = 0; i < kSlabClasses; ++i) {
-      const size_t count = cache->stacks[i].count();
-      // relaxed: counts, exact when nobody counts.
+      const size_t on_stack = cache->stacks[i].count();
+      // relaxed: counts, exact when nobody counts; so below.
       const uint64_t pops =
           cache->stacks[i].pops.load(std::memory_order_relaxed);
       const uint64_t in = cache->flows[i].in.load(std::memory_order_relaxed);
       const uint64_t out = cache->flows[i].out.load(std::memory_order_relaxed);
-      counts[i] += count;
-      values.allocations += pops;
-      values.deallocations += Difference(count + pops + out, in);
+      counts[i].on_stacks += on_stack;
+      counts[i].allocations += pops;
+      counts[i].deallocations += Difference(on_stack + pops + out, in);
     }
   }
   for (size_t i = 0; i < kSlabClasses; ++i) {
+    counts[i].allocations += bypasses_[i].taken.load(std::memory_order_relaxed);
+    counts[i].deallocations +=
+        bypasses_[i].given.load(std::memory_order_relaxed);
+  }
+  return counts;
+}
+
+SizeHistogram Heap::Histogram() {
+  SizeHistogram histogram = large_.Histogram();
+  const ClassCounts counts = CountClasses();
+  for (size_t i = 0; i < kSlabClasses; ++i) {
+    histogram.Add(kClassShapes[i].bytes, counts[i].allocations,
+                  counts[i].deallocations);
+  }
+  return histogram;
+}
+
+AllocatorStats Heap::Stats() {
+  AllocatorStats::Values values;
+  const ClassCounts counts = CountClasses();
+  for (size_t i = 0; i < kSlabClasses; ++i) {
     const ClassShape& shape = kClassShapes[i];
-    // relaxed: counts.
-    values.allocations += bypasses_[i].taken.load(std::memory_order_relaxed);
-    values.deallocations += bypasses_[i].given.load(std::memory_order_relaxed);
     const Depot::Counts depot = depots_[i].GetCounts();
     const size_t with_threads = Difference(depot.taken, depot.given);
-    values.live += Difference(with_threads, counts[i]) * shape.bytes;
-    values.cached += (counts[i] + depot.cached) * shape.bytes;
+    values.allocations += counts[i].allocations;
+    values.deallocations += counts[i].deallocations;
+    values.live += Difference(with_threads, counts[i].on_stacks) * shape.bytes;
+    values.cached += (counts[i].on_stacks + depot.cached) * shape.bytes;
     const size_t blocks = depot.slabs * shape.blocks;
     values.free += Difference(blocks, depot.out) * shape.bytes;
     values.metadata +=

@@ -44,6 +44,7 @@ void* LargeBlocks::Allocate(size_t bytes, size_t alignment) {
     counts_.live += block_bytes;
     ++counts_.live_blocks;
     ++counts_.allocations;
+    sizes_.Add(block_bytes, 1);
     return p;
   }
   memory_.ReleaseOrDecommit(p, block_bytes, block_bytes);
@@ -57,6 +58,7 @@ bool LargeBlocks::Deallocate(void* p) {
   counts_.live -= entry->bytes;
   --counts_.live_blocks;
   ++counts_.deallocations;
+  sizes_.Add(entry->bytes, 0, 1);
   entry->live = false;
   if (memory_.Release(p, entry->bytes, entry->bytes)) {
     Remove(entry);
@@ -78,6 +80,8 @@ bool LargeBlocks::Shrink(void* p, size_t bytes) {
   if (!memory_.Release(static_cast<std::byte*>(p) + block_bytes, rest, rest)) {
     return false;
   }
+  sizes_.Add(entry->bytes, 0, 1);
+  sizes_.Add(block_bytes, 1);
   entry->bytes = block_bytes;
   counts_.live -= rest;
   return true;
@@ -116,6 +120,11 @@ LargeBlocks::Counts LargeBlocks::GetCounts() {
   const MutexLock lock(mutex_);
   counts_.directory = directory_bytes_;
   return counts_;
+}
+
+SizeHistogram LargeBlocks::Histogram() {
+  const MutexLock lock(mutex_);
+  return sizes_;
 }
 
 size_t LargeBlocks::FindBehind(uintptr_t address) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "allocator/size_histogram.h"
 #include "allocator/slab_memory.h"
 #include "primitives/alignment.h"
 #include "primitives/os_mutex.h"
@@ -64,6 +65,9 @@ class LargeBlocks {
 
   [[nodiscard]] Counts GetCounts();
 
+  // A block that shrank counts as one given back and one handed out.
+  [[nodiscard]] SizeHistogram Histogram();
+
   // For the fork hook.
   Mutex& mutex() { return mutex_; }
 
@@ -89,6 +93,7 @@ class LargeBlocks {
   size_t count_ MMSB_GUARDED_BY(mutex_) = 0;
   size_t directory_bytes_ MMSB_GUARDED_BY(mutex_) = 0;
   Counts counts_ MMSB_GUARDED_BY(mutex_);
+  SizeHistogram sizes_ MMSB_GUARDED_BY(mutex_);
 };
 
 }  // namespace mmsb::slab_internal

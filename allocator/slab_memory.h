@@ -46,6 +46,11 @@ class Memory {
     return true;
   }
 
+  // Gives the memory back and stays committed. Best effort.
+  void Discard(void* p, size_t bytes) {
+    static_cast<void>(mapper_.Discard(p, bytes).ok());
+  }
+
   // `committed` of the bytes were committed.
   [[nodiscard]] bool Release(void* p, size_t bytes, size_t committed) {
     if (!mapper_.Release(p, bytes).ok()) return false;

@@ -1,5 +1,6 @@
 #include "allocator/slab.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -8,11 +9,13 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "allocator/allocator_stats.h"
 #include "allocator/raw_allocator.h"
+#include "allocator/size_histogram.h"
 #include "allocator/slab_size_classes.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
@@ -184,6 +187,68 @@ TEST(SlabAllocator, PurgeGivesEmptySlabsBackToTheSystem) {
   live = Fill(slab, 200, kMiB);
   EXPECT_EQ(live.size(), kMiB / 200 + 1);
   Give(slab, live);
+}
+
+// As long as no tool marks fresh blocks as unreadable, they show it.
+TEST(SlabAllocator, PurgeGivesGranulesOfSlabsInUseBack) {
+  SlabAllocator slab({.decay_ns = 0});
+  std::vector<Request> live = Fill(slab, 4096, 2 * kMiB);
+  std::vector<Request> kept;
+  std::set<void*> given;
+  for (size_t i = 0; i < live.size(); ++i) {
+    if (i % 2 == 0) {
+      kept.push_back(live[i]);
+    } else {
+      slab.Deallocate(live[i].p, 4096, 8);
+      given.insert(live[i].p);
+    }
+  }
+  slab.Purge();
+  size_t back = 0;
+  for (size_t i = 0; i < given.size(); ++i) {
+    auto* const p = static_cast<char*>(slab.Allocate(4096, 8));
+    ASSERT_NE(p, nullptr);
+    if (given.contains(p)) {
+      ++back;
+      EXPECT_EQ(p[0], 0);
+      EXPECT_EQ(p[4095], 0);
+    }
+    kept.push_back({p, 4096});
+  }
+  EXPECT_GT(back, given.size() / 2);
+  for (size_t i = 0; i < live.size() / 2; ++i) {
+    EXPECT_EQ(static_cast<char*>(kept[i].p)[4095], 1);
+  }
+  Give(slab, kept);
+}
+
+TEST(SlabAllocator, CountsBlocksBySize) {
+  SlabAllocator slab;
+  std::vector<Request> live = Fill(slab, 97, 9700);
+  void* const large = slab.Allocate(kMiB, 8);
+  slab.Deallocate(live.back().p, 97, 8);
+  const SizeHistogram sizes = slab.Histogram();
+  const SizeHistogram::Bucket& small = sizes[SizeHistogram::BucketOf(104)];
+  EXPECT_EQ(small.allocations, 100u);
+  EXPECT_EQ(small.deallocations, 1u);
+  EXPECT_EQ(sizes[SizeHistogram::BucketOf(kMiB)].allocations, 1u);
+  EXPECT_EQ(sizes.allocations(), 101u);
+  slab.Deallocate(large, kMiB, 8);
+}
+
+TEST(SlabAllocator, HandsOutZeros) {
+  SlabAllocator slab;
+  for (const size_t bytes : {size_t{100}, size_t{100'000}}) {
+    for (int round = 0; round < 3; ++round) {
+      auto* const p = static_cast<char*>(slab.AllocateZeroed(bytes, 8));
+      ASSERT_NE(p, nullptr);
+      EXPECT_TRUE(std::all_of(p, p + bytes, [](char c) { return c == 0; }));
+      std::memset(p, 1, bytes);
+      slab.Deallocate(p, bytes, 8);
+    }
+  }
+  EXPECT_EQ(slab.AllocateZeroed(std::numeric_limits<size_t>::max(), 8),
+            nullptr);
 }
 
 TEST(SlabAllocator, NeverDecaysWhenToldSo) {
