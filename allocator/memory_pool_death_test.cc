@@ -78,6 +78,62 @@ TEST_F(MemoryPoolDeathTest, MisuseInARegion) {
   EXPECT_DEATH(pool.Deallocate(p), "double free");
 }
 
+// A tool would report the write itself, so it is told to look away, as from
+// code that was built without it.
+void WriteUnseen(void* p, size_t offset) {
+  auto* const byte = static_cast<std::byte*>(p) + offset;
+  UnpoisonDefined(byte, 1);
+  *byte ^= std::byte{1};
+}
+
+TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundAtReuse) {
+  pool_.Deallocate(block_);
+  for (const size_t offset : {size_t{0}, size_t{7}, size_t{8}, size_t{15}}) {
+    EXPECT_DEATH(
+        {
+          WriteUnseen(block_, offset);
+          static_cast<void>(pool_.Allocate());
+        },
+        "MemoryPool::Allocate\\(\\): the free block 0x[0-9a-f]+ was written "
+        "to");
+  }
+  EXPECT_EQ(pool_.Allocate(), block_);
+}
+
+TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundInSmallBlocks) {
+  for (const size_t block_size : {size_t{1}, size_t{5}, size_t{15}}) {
+    CheckedPool pool({.block_size = block_size});
+    void* const p = pool.Allocate();
+    pool.Deallocate(p);
+    EXPECT_DEATH(
+        {
+          WriteUnseen(p, block_size - 1);
+          static_cast<void>(pool.Allocate());
+        },
+        "was written to");
+    EXPECT_EQ(pool.Allocate(), p);
+  }
+}
+
+TEST_F(MemoryPoolDeathTest, MisuseInABatch) {
+  const std::array<void*, 2> twice = {block_, block_};
+  EXPECT_DEATH(pool_.DeallocateBatch(twice), "double free");
+}
+
+TEST_F(MemoryPoolDeathTest, ResizingWhatIsNotLive) {
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(block_, 65, 8, 8)),
+               "MemoryPool::Reallocate\\(0x[0-9a-f]+, 65, 8, 8\\): wrong size");
+  pool_.Deallocate(block_);
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(block_, 8, 64, 8)),
+               "MemoryPool::Reallocate\\(0x[0-9a-f]+\\): double free");
+}
+
+TEST_F(MemoryPoolDeathTest, FreeOfABlockWhoseChunkWasReleased) {
+  pool_.Deallocate(block_);
+  EXPECT_GT(pool_.Release(), 0u);
+  EXPECT_DEATH(pool_.Deallocate(block_), "foreign pointer");
+}
+
 TEST_F(MemoryPoolDeathTest, OptionsThatMakeNoSense) {
   EXPECT_DEATH(CheckedPool({.block_size = 0}), "block_size is 0");
   EXPECT_DEATH(MemoryPool({.block_size = 8, .alignment = 12}),

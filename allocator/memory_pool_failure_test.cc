@@ -50,6 +50,31 @@ class MemoryPoolFailureTest : public ::testing::Test {
     return blocks.size();
   }
 
+  // Reserves, takes a batch, releases and takes another; the same at the end,
+  // whatever failed on the way.
+  static void RunBatches(FailingUpstream& upstream) {
+    MemoryPool<AllocatorRef<FailingUpstream>, Policy> pool(
+        {.block_size = 100, .blocks_per_chunk = 40}, AllocatorRef(upstream));
+    for (int round = 0; round < 3; ++round) {
+      const bool reserved = pool.Reserve(kBlocks);
+      std::vector<void*> blocks(kBlocks);
+      blocks.resize(pool.AllocateBatch(blocks));
+      if (reserved) EXPECT_EQ(blocks.size(), kBlocks);
+      EXPECT_EQ(pool.Stats().committed(), upstream.bytes());
+      EXPECT_TRUE(pool.Stats().IdentityHolds());
+      // All but the last, whose chunk stays.
+      void* const last = blocks.empty() ? nullptr : blocks.back();
+      if (last != nullptr) blocks.pop_back();
+      pool.DeallocateBatch(blocks);
+      pool.Release();
+      EXPECT_EQ(pool.Stats().committed(), upstream.bytes());
+      pool.Deallocate(last);
+      EXPECT_TRUE(pool.Stats().IdentityHolds());
+    }
+    pool.Release();
+    EXPECT_EQ(upstream.bytes(), 0u);
+  }
+
   static void FailEveryCall(const MemoryPoolOptions& options) {
     FailingUpstream upstream;
     EXPECT_EQ(Run(options, upstream), kBlocks);
@@ -86,6 +111,20 @@ TYPED_TEST(MemoryPoolFailureTest, ChunksOfAGivenSize) {
 TYPED_TEST(MemoryPoolFailureTest, StrictAlignment) {
   TestFixture::FailEveryCall(
       {.block_size = 8, .alignment = 256, .blocks_per_chunk = 1});
+}
+
+TYPED_TEST(MemoryPoolFailureTest, ReserveBatchesAndRelease) {
+  FailingUpstream upstream;
+  TestFixture::RunBatches(upstream);
+  const uint64_t calls = upstream.calls();
+  ASSERT_GE(calls, 4u);
+  for (uint64_t n = 1; n <= calls; ++n) {
+    SCOPED_TRACE(n);
+    upstream.Restart({.fail_at = n});
+    TestFixture::RunBatches(upstream);
+    upstream.Restart({.fail_from = n});
+    TestFixture::RunBatches(upstream);
+  }
 }
 
 }  // namespace

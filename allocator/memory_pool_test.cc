@@ -185,6 +185,133 @@ TEST(MemoryPoolTest, SaysHowMuchOfABlockIsUsable) {
   EXPECT_EQ(pool.AllocateAtLeast(49, 8).bytes, 0u);
 }
 
+TEST(MemoryPoolTest, BatchesAreTakenAndGivenBackLikeSingleBlocks) {
+  MemoryPool pool({.block_size = 32, .blocks_per_chunk = 4, .max_blocks = 10});
+  std::array<void*, 6> first;
+  EXPECT_EQ(pool.AllocateBatch(first), 6u);
+  std::array<void*, 6> second;
+  EXPECT_EQ(pool.AllocateBatch(second), 4u);
+  EXPECT_EQ(pool.Stats().failures(), 1u);
+  EXPECT_EQ(pool.AllocateBatch({}), 0u);
+  std::set<void*> all(first.begin(), first.end());
+  all.insert(second.begin(), second.begin() + 4);
+  EXPECT_EQ(all.size(), 10u);
+  pool.DeallocateBatch(first);
+  EXPECT_EQ(pool.Allocate(), first[5]);
+  const std::array<void*, 3> with_null = {first[5], nullptr, second[0]};
+  pool.DeallocateBatch(with_null);
+  EXPECT_EQ(pool.Stats().live(), 3u * 32);
+}
+
+TEST(MemoryPoolTest, WhatIsReservedNeedsNoUpstream) {
+  for (const size_t per_chunk : {size_t{0}, size_t{1}, size_t{7}}) {
+    FailingUpstream upstream;
+    MemoryPool pool({.block_size = 32, .blocks_per_chunk = per_chunk},
+                    AllocatorRef(upstream));
+    std::vector<void*> blocks = Take(pool, 5);
+    pool.Deallocate(blocks[4]);
+    ASSERT_TRUE(pool.Reserve(1000));
+    EXPECT_GE(pool.Stats().free() + pool.Stats().cached(), 1000u * 32);
+    EXPECT_EQ(pool.Stats().live(), 4u * 32);
+    const uint64_t calls = upstream.calls();
+    EXPECT_TRUE(pool.Reserve(1000));
+    const std::vector<void*> reserved = Take(pool, 1000);
+    EXPECT_EQ(reserved[0], blocks[4]);
+    EXPECT_EQ(upstream.calls(), calls);
+  }
+}
+
+TEST(MemoryPoolTest, MoreThanThereMayBeIsNotReserved) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 32, .max_blocks = 10}, AllocatorRef(upstream));
+  const std::vector<void*> blocks = Take(pool, 3);
+  const uint64_t calls = upstream.calls();
+  for (const size_t count : {size_t{8}, SIZE_MAX}) {
+    EXPECT_FALSE(pool.Reserve(count));
+  }
+  EXPECT_EQ(upstream.calls(), calls);
+  EXPECT_TRUE(pool.Reserve(7));
+  MemoryPool huge({.block_size = 32});
+  EXPECT_FALSE(huge.Reserve(SIZE_MAX));
+  EXPECT_TRUE(huge.Stats().IdentityHolds());
+}
+
+TEST(MemoryPoolTest, ReleaseGivesBackChunksWithoutALiveBlock) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 32, .blocks_per_chunk = 4},
+                  AllocatorRef(upstream));
+  std::vector<void*> blocks = Take(pool, 10);
+  ASSERT_TRUE(pool.Reserve(10));
+  const size_t before = upstream.bytes();
+  // The second chunk, and the one that was only reserved.
+  for (size_t i = 4; i < 9; ++i) pool.Deallocate(blocks[i]);
+  const size_t released = pool.Release();
+  EXPECT_EQ(released, 3 * 4u * 32);
+  EXPECT_EQ(upstream.bytes(), before - released);
+  EXPECT_FALSE(pool.Owns(blocks[5]));
+  EXPECT_TRUE(pool.Owns(blocks[3]));
+  AllocatorStats stats = pool.Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(stats.live(), 5u * 32);
+  EXPECT_EQ(stats.peak(), 10u * 32);
+  EXPECT_EQ(stats.cached(), 1u * 32);
+  // The rest of the chunk in use.
+  EXPECT_EQ(pool.Allocate(), blocks[8]);
+  EXPECT_EQ(pool.Allocate(), static_cast<std::byte*>(blocks[9]) + 32);
+}
+
+TEST(MemoryPoolTest, ReleaseOfAllGivesBackAll) {
+  FailingUpstream upstream;
+  MemoryPool pool({.block_size = 32}, AllocatorRef(upstream));
+  EXPECT_EQ(pool.Release(), 0u);
+  for (int round = 0; round < 3; ++round) {
+    const std::vector<void*> blocks = Take(pool, 1000);
+    const size_t held = upstream.bytes();
+    pool.DeallocateBatch(blocks);
+    EXPECT_EQ(pool.Release(), held);
+    EXPECT_EQ(upstream.blocks(), 0u);
+    EXPECT_EQ(pool.Stats().committed(), 0u);
+    EXPECT_EQ(pool.Stats().metadata(), 0u);
+    EXPECT_EQ(pool.Stats().peak(), 1000u * 32);
+    EXPECT_EQ(pool.Release(), 0u);
+  }
+}
+
+TEST(MemoryPoolTest, NothingOfARegionIsReleased) {
+  std::array<std::byte, 1024> region;
+  MemoryPool pool(region.data(), region.size(), {.block_size = 32});
+  void* const p = pool.Allocate();
+  pool.Deallocate(p);
+  EXPECT_EQ(pool.Release(), 0u);
+  EXPECT_EQ(pool.Allocate(), p);
+}
+
+TEST(MemoryPoolTest, ResizesInPlaceWhatFitsTheBlock) {
+  MemoryPool<SystemSource, Checked> pool({.block_size = 48});
+  void* const p = pool.Allocate(10, 8);
+  EXPECT_EQ(pool.Reallocate(p, 10, 48, 8), p);
+  EXPECT_EQ(pool.Reallocate(p, 48, 1, 8), p);
+  EXPECT_EQ(pool.Reallocate(p, 1, 49, 8), nullptr);
+  EXPECT_EQ(pool.Reallocate(p, 1, SIZE_MAX, 8), nullptr);
+  EXPECT_EQ(pool.Stats().failures(), 0u);
+  pool.Deallocate(p, 1, 8);
+}
+
+TEST(MemoryPoolTest, FindsTheBlockAmongManyChunks) {
+  // Sizes whose inverse is odd in every way, and chunks out of order.
+  for (const size_t block_size : {1, 3, 7, 8, 12, 24, 48, 56, 96, 1000}) {
+    MemoryPool<SystemSource, Checked> pool(
+        {.block_size = block_size, .blocks_per_chunk = 5});
+    std::vector<void*> blocks = Take(pool, 500);
+    for (size_t i = 0; i < blocks.size(); i += 2) {
+      EXPECT_TRUE(pool.Owns(blocks[i]));
+      pool.Deallocate(blocks[i]);
+    }
+    for (size_t i = 1; i < blocks.size(); i += 2) pool.Deallocate(blocks[i]);
+    EXPECT_EQ(pool.Stats().cached(), 500 * block_size);
+  }
+}
+
 TEST(MemoryPoolTest, OwnsItsBlocksToTheLastByte) {
   MemoryPool pool({.block_size = 16, .blocks_per_chunk = 1});
   for (void* block : Take(pool, 50)) {

@@ -33,8 +33,8 @@ AIMS = (
 # A row that is no allocator: what a hand-over costs by itself, which is subtracted.
 OVERHEAD = "hand-over alone"
 
-# A row that is a limit, not a peer that could be taken instead.
-LIMITS = ("a bare bump pointer",)
+# Rows that are a limit, not a peer that could be taken instead.
+LIMITS = ("a bare bump pointer", "a bare stack")
 
 
 def exactly(names):

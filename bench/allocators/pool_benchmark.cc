@@ -5,6 +5,7 @@
 #include "allocator/check_policy.h"
 #include "allocator/memory_pool.h"
 #include "allocator/system_source.h"
+#include "bench/allocators/bare_stack.h"
 #include "bench/allocators/boost_peers.h"
 #include "bench/allocators/malloc_peers.h"
 #include "bench/allocators/pmr_peers.h"
@@ -27,6 +28,8 @@ void Register() {
   RegisterPool<MemoryPool<>>("mmsb", Of(kOptions));
   RegisterPool<CheckedPool>("mmsb checked", Of(kOptions));
   RegisterPool<BoostPool>("boost::pool", Of(kBytes));
+  constexpr size_t kMostBlocks = size_t{1} << 20;
+  RegisterPool<BareStack<kBytes>>("a bare stack", Of(kMostBlocks));
   RegisterPool<PmrPool>("std::pmr", Of(kBytes));
   RegisterPool<HeapBlocks<Malloc, kBytes>>(Malloc::kName, Of());
   RegisterPool<HeapBlocks<SizedNew, kBytes>>(SizedNew::kName, Of());
