@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -57,7 +58,7 @@ struct ArenaOptions {
 // request overflows. With Policy = Checked, Rewind() ends the process when the
 // position is of another arena or was already rewound past, and Deallocate()
 // when the block is not live or not of this arena; that an older block is
-// deallocated twice is not noticed.
+// deallocated twice is not noticed. Reallocate() checks as Deallocate() does.
 //
 // Allocate is O(1) but for a call in which the arena grows, Mark is O(1),
 // Rewind and Reset are O(chunks given back), Owns O(chunks).
@@ -75,7 +76,7 @@ class Arena {
 
   // A moment of an arena, to return to: three words, copied freely. It ends
   // with the arena, when the arena is rewound to an earlier one or reset, and
-  // when a block older than it is deallocated.
+  // when a block older than it is deallocated or grows.
   class Position {
    private:
     friend class Arena;
@@ -111,12 +112,14 @@ class Arena {
   // or null.
   [[nodiscard]] void* Allocate(
       size_t bytes, size_t alignment = alignof(std::max_align_t)) noexcept {
-    // A chunk starts at a multiple of kChunkAlignment, so rounding down to a
-    // smaller one does not leave it. Zero wraps in both comparisons, and so
-    // takes the other way.
+    // A chunk starts at a multiple of kChunkAlignment, so that what is aligned
+    // in it is aligned in memory. Zero wraps in both comparisons, and so takes
+    // the other way.
     if (alignment - 1 < kChunkAlignment && Alignment::IsValid(alignment) &&
-        bytes - 1 < Room()) [[likely]] {
-      return Bump(bytes, alignment);
+        bytes - 1 < room_) [[likely]] {
+      room_ = (room_ - bytes) & ~(alignment - 1);
+      UnpoisonFresh(begin_ + room_, bytes);
+      return begin_ + room_;
     }
     return AllocateSlow(bytes, alignment);
   }
@@ -138,22 +141,57 @@ class Arena {
   void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
     if (p == nullptr) return;
     auto* const block = static_cast<std::byte*>(p);
-    if constexpr (Policy::kChecked) CheckLive(block, bytes, alignment);
-    if (block == cursor_) {
+    if constexpr (Policy::kChecked) {
+      CheckLive(block, bytes, alignment, "Deallocate");
+    }
+    if (block == Cursor()) {
       peak_ = std::max(peak_, Live());
       bytes = std::max<size_t>(bytes, 1);
       PoisonFreed(block, bytes);
-      cursor_ += bytes;
-      if (cursor_ == End(top_)) PopChunk();
+      room_ += bytes;
+      if (Cursor() == End(top_)) PopChunk();
     } else if (large_ != nullptr && block == large_->begin) {
       peak_ = std::max(peak_, Live());
       PopLarge();
     }
   }
 
+  // Any block shrinks where it is. The newest grows without taking more than
+  // the difference; as blocks are laid downwards it moves down to do so. Null
+  // where neither is possible.
+  [[nodiscard]] void* Reallocate(void* p, size_t old_bytes, size_t new_bytes,
+                                 size_t alignment) noexcept {
+    auto* const block = static_cast<std::byte*>(p);
+    if constexpr (Policy::kChecked) {
+      CheckLive(block, old_bytes, alignment, "Reallocate");
+    }
+    old_bytes = std::max<size_t>(old_bytes, 1);
+    new_bytes = std::max<size_t>(new_bytes, 1);
+    if (new_bytes <= old_bytes) {
+      PoisonFreed(block + new_bytes, old_bytes - new_bytes);
+      return p;
+    }
+    if (large_ != nullptr && block == large_->begin) {
+      if (new_bytes > Capacity(large_)) return nullptr;
+      UnpoisonFresh(block + old_bytes, new_bytes - old_bytes);
+      return p;
+    }
+    if (block != Cursor() || new_bytes - old_bytes > room_) return nullptr;
+    const size_t room = room_ - (new_bytes - old_bytes);
+    const size_t lost =
+        reinterpret_cast<uintptr_t>(begin_ + room) & (alignment - 1);
+    if (lost > room) return nullptr;
+    room_ = room - lost;
+    UnpoisonFresh(Cursor(), static_cast<size_t>(block - Cursor()));
+    std::memmove(Cursor(), block, old_bytes);
+    UnpoisonFresh(Cursor() + old_bytes, new_bytes - old_bytes);
+    PoisonFreed(Cursor() + new_bytes, lost);
+    return Cursor();
+  }
+
   // The present, for Rewind().
   [[nodiscard]] Position Mark() const noexcept {
-    return Position(this, cursor_, serial_);
+    return Position(this, Cursor(), serial_);
   }
 
   // Gives back every block allocated since `position` was taken from Mark().
@@ -163,9 +201,10 @@ class Arena {
     peak_ = std::max(peak_, Live());
     while (large_ != nullptr && large_->serial > position.serial_) PopLarge();
     while (top_ != nullptr && top_->serial > position.serial_) PopChunk();
-    if (cursor_ != position.cursor_) {
-      PoisonFreed(cursor_, static_cast<size_t>(position.cursor_ - cursor_));
-      cursor_ = position.cursor_;
+    if (Cursor() != position.cursor_) {
+      const auto bytes = static_cast<size_t>(position.cursor_ - Cursor());
+      PoisonFreed(Cursor(), bytes);
+      room_ += bytes;
     }
   }
 
@@ -179,7 +218,7 @@ class Arena {
   // True when `p` points into a live block, or between two.
   [[nodiscard]] bool Owns(const void* p) const noexcept {
     const auto* const byte = static_cast<const std::byte*>(p);
-    if (top_ != nullptr && Within(byte, cursor_, End(top_))) return true;
+    if (top_ != nullptr && Within(byte, Cursor(), End(top_))) return true;
     for (const Chunk* chunk = top_; chunk != nullptr; chunk = chunk->previous) {
       if (chunk != top_ && Within(byte, chunk->cursor, End(chunk))) return true;
     }
@@ -197,7 +236,7 @@ class Arena {
     return AllocatorStats({
         .live = Live(),
         .cached = spare_ == nullptr ? 0 : Capacity(spare_),
-        .free = retired_free_ + Room(),
+        .free = retired_free_ + room_,
         .metadata = chunk_count_ * sizeof(Chunk),
         .committed = committed_,
         .peak = std::max(peak_, Live()),
@@ -244,22 +283,13 @@ class Arena {
            reinterpret_cast<uintptr_t>(p) < reinterpret_cast<uintptr_t>(end);
   }
 
-  [[nodiscard]] size_t Room() const {
-    return static_cast<size_t>(cursor_ - begin_);
-  }
+  // Of the newest block; the next is below. Null without a chunk.
+  [[nodiscard]] std::byte* Cursor() const { return begin_ + room_; }
 
   [[nodiscard]] size_t Live() const {
     const size_t used =
-        top_ == nullptr ? 0 : static_cast<size_t>(End(top_) - cursor_);
+        top_ == nullptr ? 0 : static_cast<size_t>(End(top_) - Cursor());
     return retired_live_ + large_live_ + used;
-  }
-
-  // Moves the cursor; the block fits.
-  [[nodiscard]] void* Bump(size_t bytes, size_t alignment) {
-    std::byte* const end = cursor_ - bytes;
-    cursor_ = end - (reinterpret_cast<uintptr_t>(end) & (alignment - 1));
-    UnpoisonFresh(cursor_, bytes);
-    return cursor_;
   }
 
   [[gnu::noinline]] void* AllocateSlow(size_t bytes, size_t alignment) {
@@ -273,12 +303,8 @@ class Arena {
   // What the fast path does not serve: the first block of a chunk, one that is
   // aligned more strictly than chunks are, or one larger than a chunk.
   [[nodiscard]] void* AllocateRare(size_t bytes, size_t alignment) {
-    if (bytes <= Room()) {
-      const auto end = reinterpret_cast<uintptr_t>(cursor_) - bytes;
-      if ((end & (alignment - 1)) <= Room() - bytes) {
-        return Bump(bytes, alignment);
-      }
-    }
+    void* const p = AllocateFromTop(bytes, alignment);
+    if (p != nullptr) return p;
     size_t total = 0;
     if (!CheckedAlignUp(bytes, Alignment::Of<Chunk>(), &total) ||
         !CheckedAdd(total, sizeof(Chunk), &total)) {
@@ -287,7 +313,19 @@ class Arena {
     if (alignment > kChunkAlignment || total > max_chunk_bytes_) {
       return AllocateLarge(bytes, total, alignment);
     }
-    return PushChunk(total) ? Bump(bytes, alignment) : nullptr;
+    return PushChunk(total) ? AllocateFromTop(bytes, alignment) : nullptr;
+  }
+
+  // Null when the block does not fit the chunk in use.
+  [[nodiscard]] void* AllocateFromTop(size_t bytes, size_t alignment) {
+    if (bytes > room_) return nullptr;
+    const size_t room = room_ - bytes;
+    const size_t lost =
+        reinterpret_cast<uintptr_t>(begin_ + room) & (alignment - 1);
+    if (lost > room) return nullptr;
+    room_ = room - lost;
+    UnpoisonFresh(Cursor(), bytes);
+    return Cursor();
   }
 
   // A chunk for one block. The chunk in use stays in use.
@@ -322,14 +360,14 @@ class Arena {
     }
     if (chunk == nullptr) return false;
     if (top_ != nullptr) {
-      top_->cursor = cursor_;
-      retired_free_ += Room();
-      retired_live_ += static_cast<size_t>(End(top_) - cursor_);
+      top_->cursor = Cursor();
+      retired_free_ += room_;
+      retired_live_ += static_cast<size_t>(End(top_) - Cursor());
     }
     chunk->previous = std::exchange(top_, chunk);
     chunk->serial = ++serial_;
     begin_ = chunk->begin;
-    cursor_ = End(chunk);
+    room_ = Capacity(chunk);
     return true;
   }
 
@@ -394,15 +432,16 @@ class Arena {
   // to the upstream if that one is larger.
   void PopChunk() {
     Chunk* const chunk = top_;
-    PoisonFreed(cursor_, static_cast<size_t>(End(chunk) - cursor_));
+    PoisonFreed(Cursor(), static_cast<size_t>(End(chunk) - Cursor()));
     top_ = chunk->previous;
     if (top_ == nullptr) {
-      begin_ = cursor_ = nullptr;
+      begin_ = nullptr;
+      room_ = 0;
     } else {
       begin_ = top_->begin;
-      cursor_ = top_->cursor;
-      retired_free_ -= Room();
-      retired_live_ -= static_cast<size_t>(End(top_) - cursor_);
+      room_ = static_cast<size_t>(top_->cursor - begin_);
+      retired_free_ -= room_;
+      retired_live_ -= static_cast<size_t>(End(top_) - Cursor());
     }
     if (spare_ != nullptr && spare_->total_bytes >= chunk->total_bytes) {
       ReleaseChunk(chunk);
@@ -424,7 +463,7 @@ class Arena {
       chunk = chunk->previous;
     }
     const std::byte* const used =
-        chunk == top_ ? cursor_ : (chunk == nullptr ? nullptr : chunk->cursor);
+        chunk == top_ ? Cursor() : (chunk == nullptr ? nullptr : chunk->cursor);
     // A position in an empty arena has no chunk, and one at the end of a chunk
     // does not exist, as the chunk would have been given back.
     const bool reachable = chunk == nullptr
@@ -437,29 +476,30 @@ class Arena {
   }
 
   // Checked: ends the process when the block is not live here.
-  void CheckLive(const std::byte* block, size_t bytes, size_t alignment) const {
+  void CheckLive(const std::byte* block, size_t bytes, size_t alignment,
+                 const char* call) const {
     if (!Alignment::IsValid(alignment) ||
         (reinterpret_cast<uintptr_t>(block) & (alignment - 1)) != 0) {
-      Die("Arena::Deallocate(%p, %zu, %zu): not at a multiple of its alignment",
+      Die("Arena::%s(%p, %zu, %zu): not at a multiple of its alignment", call,
           static_cast<const void*>(block), bytes, alignment);
     }
     if (!Owns(block)) {
-      Die("Arena::Deallocate(%p, %zu, %zu): not a live block of this arena "
+      Die("Arena::%s(%p, %zu, %zu): not a live block of this arena "
           "(foreign pointer, double free, or already rewound)",
-          static_cast<const void*>(block), bytes, alignment);
+          call, static_cast<const void*>(block), bytes, alignment);
     }
     const auto address = reinterpret_cast<uintptr_t>(block);
     const uintptr_t last = address + std::max<size_t>(bytes, 1) - 1;
     if (last < address || !Owns(reinterpret_cast<const std::byte*>(last))) {
-      Die("Arena::Deallocate(%p, %zu, %zu): wrong size, the block ends before",
+      Die("Arena::%s(%p, %zu, %zu): wrong size, the block ends before", call,
           static_cast<const void*>(block), bytes, alignment);
     }
   }
 
-  std::byte* cursor_ = nullptr;  // of the newest block; the next is below
-  std::byte* begin_ = nullptr;   // of the chunk in use
-  Chunk* top_ = nullptr;         // the chunk in use
-  Chunk* large_ = nullptr;       // the newest chunk of one block
+  size_t room_ = 0;             // bytes below the newest block
+  std::byte* begin_ = nullptr;  // of the chunk in use
+  Chunk* top_ = nullptr;        // the chunk in use
+  Chunk* large_ = nullptr;      // the newest chunk of one block
   Chunk* spare_ = nullptr;
   uint64_t serial_ = 0;      // of the newest chunk
   size_t retired_live_ = 0;  // bytes, in chunks below top_
@@ -482,6 +522,7 @@ Arena(ArenaOptions, Upstream) -> Arena<Upstream>;
 
 static_assert(OwningAllocator<Arena<>>);
 static_assert(CountingAllocator<Arena<>>);
+static_assert(ReallocatingAllocator<Arena<>>);
 static_assert(RawAllocator<Arena<SystemSource, Checked>>);
 
 }  // namespace mmsb

@@ -87,5 +87,15 @@ TEST_F(ArenaDeathTest, UseAfterResetIsReportedUnderPoison) {
   EXPECT_DEATH(p[0] = 1, "use-after-poison");
 }
 
+TEST(ArenaReallocateDeathTest, ResizingWhatIsNotLive) {
+  Arena<SystemSource, Checked> arena;
+  void* const p = arena.Allocate(64, 8);
+  EXPECT_DEATH(static_cast<void>(arena.Reallocate(p, 65, 8, 8)),
+               "Arena::Reallocate\\(0x[0-9a-f]+, 65, 8\\): wrong size");
+  arena.Deallocate(p, 64, 8);
+  EXPECT_DEATH(static_cast<void>(arena.Reallocate(p, 64, 8, 8)),
+               "Arena::Reallocate\\(0x[0-9a-f]+, 64, 8\\): not a live block");
+}
+
 }  // namespace
 }  // namespace mmsb

@@ -34,8 +34,10 @@ class ArenaModel {
       const uint64_t choice = random_() % 100;
       if (choice < 70) {
         Allocate();
-      } else if (choice < 82) {
+      } else if (choice < 78) {
         DeallocateNewest();
+      } else if (choice < 82) {
+        Reallocate();
       } else if (choice < 92) {
         marks_.push_back(
             {arena_.Mark(), blocks_.size(), arena_.Stats().live()});
@@ -95,6 +97,28 @@ class ArenaModel {
     } else {
       ASSERT_LE(arena_.Stats().live(), live);
     }
+  }
+
+  // Any block; a mark younger than one that grows would end with it.
+  void Reallocate() {
+    if (blocks_.empty()) return;
+    const bool marked =
+        !marks_.empty() && marks_.back().blocks == blocks_.size();
+    Block& block = random_() % 2 == 0 ? blocks_.back()
+                                      : blocks_[random_() % blocks_.size()];
+    const size_t bytes = random_() % (2 * block.bytes + 10);
+    if (marked && bytes > block.bytes) return;
+    ASSERT_EQ(ledger_.Remove(block.p), "");
+    void* const p =
+        arena_.Reallocate(block.p, block.bytes, bytes, block.alignment);
+    if (p != nullptr) {
+      block.p = p;
+      block.bytes = bytes;
+      just_allocated_ = false;
+    } else {
+      ASSERT_GT(bytes, block.bytes);
+    }
+    ASSERT_EQ(ledger_.Add(block.p, block.bytes, block.alignment), "");
   }
 
   // To any mark; the younger ones end.

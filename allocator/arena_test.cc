@@ -241,6 +241,51 @@ TEST(ArenaTest, ArraysAreAlignedAndRefusedWhenTheyOverflow) {
   EXPECT_EQ(arena.Stats().failures(), 8u);
 }
 
+TEST(ArenaTest, TheNewestBlockGrowsByTheDifference) {
+  Arena arena;
+  ASSERT_NE(arena.Allocate(8, 8), nullptr);
+  auto* p = static_cast<unsigned char*>(arena.Allocate(100, 4));
+  for (unsigned char i = 0; i < 100; ++i) p[i] = i;
+  size_t bytes = 100;
+  for (const size_t more : {101, 107, 300, 2000}) {
+    p = static_cast<unsigned char*>(arena.Reallocate(p, bytes, more, 4));
+    ASSERT_NE(p, nullptr);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 4, 0u);
+    p[more - 1] = 1;
+    bytes = more;
+  }
+  for (unsigned char i = 0; i < 100; ++i) ASSERT_EQ(p[i], i);
+  EXPECT_LE(arena.Stats().live(), 8u + 2000 + 4 * 4);
+  // Not beyond the chunk.
+  EXPECT_EQ(arena.Reallocate(p, bytes, 5000, 4), nullptr);
+  EXPECT_EQ(arena.Reallocate(p, bytes, SIZE_MAX, 4), nullptr);
+  EXPECT_EQ(p[99], 99);
+  EXPECT_EQ(arena.Stats().failures(), 0u);
+}
+
+TEST(ArenaTest, AnOlderBlockOnlyShrinks) {
+  Arena arena;
+  void* const older = arena.Allocate(64, 8);
+  void* const newest = arena.Allocate(64, 8);
+  EXPECT_EQ(arena.Reallocate(older, 64, 65, 8), nullptr);
+  EXPECT_EQ(arena.Reallocate(older, 64, 16, 8), older);
+  EXPECT_EQ(IsPoisoned(Bytes(older) + 16), kPoisonReported);
+  EXPECT_FALSE(IsPoisoned(Bytes(older) + 15));
+  EXPECT_EQ(arena.Reallocate(newest, 64, 0, 8), newest);
+  EXPECT_EQ(arena.Stats().live(), 128u);
+}
+
+TEST(ArenaTest, ALargeBlockGrowsIntoWhatItsChunkHas) {
+  Arena arena({.first_chunk_bytes = 128, .max_chunk_bytes = 128});
+  void* const p = arena.Allocate(1000, 8);
+  // A chunk is a multiple of 64 bytes.
+  EXPECT_EQ(arena.Reallocate(p, 1000, 1024, 8), p);
+  EXPECT_FALSE(IsPoisoned(Bytes(p) + 1023));
+  EXPECT_EQ(arena.Reallocate(p, 1024, 1025, 8), nullptr);
+  arena.Deallocate(p, 1024, 8);
+  EXPECT_EQ(arena.Stats().live(), 0u);
+}
+
 TEST(ArenaTest, OddOptionsAreMadeFit) {
   for (const size_t first : {size_t{0}, size_t{1}, size_t{100}, SIZE_MAX}) {
     for (const size_t most : {size_t{0}, size_t{63}, size_t{1000}}) {
