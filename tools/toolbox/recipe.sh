@@ -29,8 +29,9 @@ readonly kNeededMiB=3500
 readonly kKeyring=${MMSB_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 # Add-ons: what only some need. msan also builds a libc++ (add_msan.sh).
-readonly kAddons=(msan bench aarch64)
+readonly kAddons=(msan valgrind bench aarch64)
 readonly kPackages_msan=(cmake ninja-build)
+readonly kPackages_valgrind=(libc6-dbg valgrind)
 readonly kPackages_bench=(
   borgbackup libboost-dev libgoogle-perftools-dev libjemalloc-dev liblmdb-dev
   libmimalloc-dev libsqlite3-dev python3-matplotlib xdelta3
