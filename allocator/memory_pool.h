@@ -21,6 +21,7 @@
 #include "primitives/alignment.h"
 #include "primitives/bytes.h"
 #include "primitives/check.h"
+#include "primitives/hidden_value.h"
 #include "primitives/poison.h"
 
 namespace mmsb {
@@ -446,13 +447,11 @@ class MemoryPool {
     Chunk* nearest = chunks_;
     for (size_t count = chunk_count_; count > 1;) {
       const size_t half = count / 2;
-      // The sign of the difference, 1 when `p` lies below. Hidden from the
-      // compiler, which would make a branch of it.
-      uintptr_t below =
+      // The sign of the difference, 1 when `p` lies below.
+      const uintptr_t below =
           (address - reinterpret_cast<uintptr_t>(nearest[half].begin)) >>
           (8 * sizeof(address) - 1);
-      __asm__("" : "+r"(below));
-      nearest += half & (below - 1);
+      nearest += half & (HiddenValue(below) - 1);
       count -= half;
     }
     return nearest;
@@ -601,8 +600,8 @@ class MemoryPool {
   }
 
   // Lets the next chunk serve, a reserved one or else a new one. Called when
-  // every other block is live. False, and nothing changed, when there is no
-  // more to be had.
+  // every other block is live. False when there is no more to be had; the
+  // directory may have grown then.
   [[gnu::noinline]] bool Grow() {
     if (reserved_blocks_ == 0) {
       size_t blocks = std::min(chunk_blocks_, max_blocks_ - blocks_);
@@ -617,7 +616,7 @@ class MemoryPool {
   }
 
   // Reserves a chunk of `blocks` blocks, or of as many as max_blocks allows.
-  // False, and nothing changed, when there is none.
+  // False when there is none; the directory may have grown then.
   [[nodiscard]] bool AddChunk(size_t blocks) {
     blocks = std::min(blocks, max_blocks_ - blocks_);
     Chunk chunk = {};
@@ -639,16 +638,18 @@ class MemoryPool {
     return true;
   }
 
-  // A chunk, and room for it in the directory; or neither.
+  // A chunk, and room for it in the directory. The room comes first: an
+  // upstream that does not take back what is not its newest block has then lost
+  // nothing when a smaller chunk is asked for next.
   [[nodiscard]] bool TakeChunk(size_t blocks, Chunk* chunk) {
     size_t total = 0;
-    if (!MeasureChunk(blocks, &total)) return false;
+    if (!MeasureChunk(blocks, &total) || !ReserveDirectory(blocks_ + blocks)) {
+      return false;
+    }
     void* const memory = upstream_.Allocate(total, ChunkAlignment());
     if (memory == nullptr) return false;
     *chunk = PlaceChunk(static_cast<std::byte*>(memory), blocks);
-    if (ReserveDirectory(blocks_ + blocks)) return true;
-    ReleaseChunk(*chunk);
-    return false;
+    return true;
   }
 
   // Makes room for `blocks` free blocks and one more chunk, with some in

@@ -22,7 +22,8 @@ namespace mmsb {
 namespace {
 
 static_assert(OwningAllocator<StatsAllocator<MemoryPool<>>>);
-static_assert(!ReallocatingAllocator<StatsAllocator<MemoryPool<>>>);
+static_assert(ReallocatingAllocator<StatsAllocator<MemoryPool<>>>);
+static_assert(!ZeroingAllocator<StatsAllocator<MemoryPool<>>>);
 
 template <class Counters>
 class StatsAllocatorTest : public ::testing::Test {};

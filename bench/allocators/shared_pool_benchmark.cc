@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 
+#include "allocator/lockfree_pool.h"
 #include "bench/allocators/boost_peers.h"
 #include "bench/allocators/malloc_peers.h"
 #include "bench/allocators/pmr_peers.h"
@@ -29,6 +30,12 @@ class Nothing {
   };
 };
 
+struct LockFreeBlocks : LockFreePool {
+  LockFreeBlocks()
+      : LockFreePool(
+            {.block_size = kSharedBlockBytes, .capacity = kSharedBlocks}) {}
+};
+
 struct PmrBlocks : PmrSharedPool {
   PmrBlocks() : PmrSharedPool(kSharedBlockBytes) {}
 };
@@ -40,6 +47,7 @@ int main(int argc, char** argv) {
   using mmsb::kSharedBlockBytes;
   using mmsb::Malloc;
   using mmsb::SizedNew;
+  mmsb::RegisterSharedPool<mmsb::LockFreeBlocks>("mmsb");
   mmsb::RegisterSharedPool<
       mmsb::BoostLockFreeBlocks<kSharedBlockBytes, mmsb::kSharedBlocks>>(
       "boost::lockfree");
