@@ -3,6 +3,8 @@
 #include <array>
 #include <cstddef>
 
+#include "allocator/check_policy.h"
+#include "allocator/slab.h"
 #include "bench/allocators/general_workloads.h"
 #include "bench/allocators/malloc_peers.h"
 #include "bench/allocators/pmr_peers.h"
@@ -37,6 +39,10 @@ void Register() {
 }  // namespace mmsb
 
 int main(int argc, char** argv) {
+  using CheckedSlab = mmsb::BasicSlabAllocator<mmsb::Checked>;
+  mmsb::RegisterReplace<mmsb::SlabAllocator>("mmsb");
+  mmsb::RegisterProducerConsumer<mmsb::SlabAllocator>("mmsb");
+  mmsb::RegisterReplace<CheckedSlab>("mmsb checked");
   mmsb::Register<mmsb::Malloc>();
   mmsb::Register<mmsb::SizedNew>();
   mmsb::RegisterReplace<mmsb::PmrGeneral>("std::pmr");
