@@ -13,7 +13,7 @@ has the rules.
 """
 
 # Lowest first, as in //build_defs/gates/policy.py.
-_LAYERS = ["primitives", "allocator", "memory", "device"]
+LAYERS = ["primitives", "allocator", "memory", "device"]
 
 # Every attribute by which a rule of this repository names another target.
 _LABEL_ATTRIBUTES = (
@@ -67,7 +67,7 @@ def _tell(layer, target):
     Bazel refuses it by visibility, and then the tests that would tell are not
     built.
     """
-    for above in _LAYERS[_LAYERS.index(layer) + 1:]:
+    for above in LAYERS[LAYERS.index(layer) + 1:]:
         for labels in target["labels"].values():
             for label in labels:
                 for part in label.split('"'):
