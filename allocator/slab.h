@@ -51,10 +51,11 @@ namespace mmsb {
 //
 // Memory goes back to the system when a slab's last block came home and then
 // either Purge() was called or SlabOptions::decay_ns passed, in a process that
-// does nothing, too. The decay also empties stacks that nobody owns, and sends
-// home what lay in the depots all the while. What it cannot reach is the stacks
-// of living threads: at most 32 KiB, or 8 blocks, of each class that the thread
-// uses. Purge() empties those of its caller.
+// does nothing, too; a forked child first takes or gives a batch. The decay
+// also empties stacks that nobody owns, and sends home what lay in the depots
+// all the while. What it cannot reach is the stacks of living threads: at most
+// 32 KiB, or 8 blocks, of each class that the thread uses. Purge() empties
+// those of its caller.
 //
 // Null when the mapper has no more, after what lies idle was tried, and for
 // what raw_allocator.h says; always, if the process had no room for its hooks.
@@ -109,7 +110,7 @@ class BasicSlabAllocator {
   [[nodiscard]] void* AllocateZeroed(size_t bytes, size_t alignment) noexcept {
     void* const p = Allocate(bytes, alignment);
     if (p == nullptr) return nullptr;
-    if (FitsSlab(bytes, alignment)) {
+    if (IsSlabRequest(bytes, alignment)) {
       std::memset(p, 0, bytes);
     } else {
       UnpoisonDefined(p, bytes);
@@ -121,23 +122,25 @@ class BasicSlabAllocator {
   void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
     if (p == nullptr) return;
     if constexpr (Policy::kChecked) {
-      heap_.MarkFreed(
-          {.p = p, .bytes = bytes, .alignment = alignment, .sized = true});
+      heap_.MarkFreed({.function = "Deallocate",
+                       .p = p,
+                       .bytes = bytes,
+                       .alignment = alignment,
+                       .sized = true});
     }
     if (IsSlabRequest(bytes, alignment)) [[likely]] {
-      const size_t slab_class = SlabClassOf(bytes, alignment);
-      if (slab_class < kSlabClasses) [[likely]] {
-        Give(p, slab_class);
-        return;
-      }
+      Give(p, SlabClassOf(bytes, alignment));
+    } else {
+      GiveLarge(p);
     }
-    GiveLarge(p);
   }
 
   // The same for who does not know the size: costs a look at the slab.
   void Deallocate(void* p) noexcept {
     if (p == nullptr) return;
-    if constexpr (Policy::kChecked) heap_.MarkFreed({.p = p});
+    if constexpr (Policy::kChecked) {
+      heap_.MarkFreed({.function = "Deallocate", .p = p});
+    }
     if (heap_.chunks().Contains(p)) {
       Give(p, slab_internal::Chunk::SlabOf(p)->slab_class);
     } else {
@@ -149,8 +152,15 @@ class BasicSlabAllocator {
   // null, when it would have to move. A large block gives its end back.
   [[nodiscard]] void* Reallocate(void* p, size_t old_bytes, size_t new_bytes,
                                  size_t alignment) noexcept {
-    const bool was_small = FitsSlab(old_bytes, alignment);
-    if (was_small != FitsSlab(new_bytes, alignment)) return nullptr;
+    if constexpr (Policy::kChecked) {
+      heap_.CheckLive({.function = "Reallocate",
+                       .p = p,
+                       .bytes = old_bytes,
+                       .alignment = alignment,
+                       .sized = true});
+    }
+    const bool was_small = IsSlabRequest(old_bytes, alignment);
+    if (was_small != IsSlabRequest(new_bytes, alignment)) return nullptr;
     if (was_small ? SlabClassOf(old_bytes, alignment) !=
                         SlabClassOf(new_bytes, alignment)
                   : !heap_.ShrinkLarge(p, new_bytes)) {
@@ -168,6 +178,9 @@ class BasicSlabAllocator {
   // Bytes of the live block that begins at `p`, at least what was asked for.
   // Only the bytes asked for may be used, but for AllocateAtLeast()'s blocks.
   [[nodiscard]] size_t UsableSize(const void* p) const noexcept {
+    if constexpr (Policy::kChecked) {
+      heap_.CheckLive({.function = "UsableSize", .p = p});
+    }
     return heap_.BlockBytes(p);
   }
 
@@ -211,21 +224,13 @@ class BasicSlabAllocator {
   }
 
  private:
-  static bool FitsSlab(size_t bytes, size_t alignment) {
-    return IsSlabRequest(bytes, alignment) &&
-           SlabClassOf(bytes, alignment) < kSlabClasses;
-  }
-
   [[nodiscard]] void* Take(size_t bytes, size_t alignment) {
     if (IsSlabRequest(bytes, alignment)) [[likely]] {
-      const size_t slab_class = SlabClassOf(bytes, alignment);
-      if (slab_class < kSlabClasses) [[likely]] {
-        void* const p = heap_.Pop(slab_class);
-        if constexpr (Policy::kChecked) {
-          if (p != nullptr) heap_.MarkLive(p);
-        }
-        return p;
+      void* const p = heap_.Pop(SlabClassOf(bytes, alignment));
+      if constexpr (Policy::kChecked) {
+        if (p != nullptr) heap_.MarkLive(p);
       }
+      return p;
     }
     return heap_.AllocateLarge(bytes, alignment);
   }

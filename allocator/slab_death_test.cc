@@ -74,6 +74,45 @@ TEST_F(SlabDeathTest, WrongSizeOrAlignment) {
   EXPECT_DEATH(slab_.Deallocate(block_, 100, 0), "no power of two");
 }
 
+// A mapping and a slab's block may have the same size.
+TEST_F(SlabDeathTest, AlignmentOfAnotherKindOfBlock) {
+  void* const mapping = slab_.Allocate(4096, 65536);
+  EXPECT_DEATH(slab_.Deallocate(mapping, 4096, 8), "wrong size or alignment");
+  void* const in_slab = slab_.Allocate(4096, 8);
+  EXPECT_DEATH(slab_.Deallocate(in_slab, 4096, 65536),
+               "wrong size or alignment");
+  slab_.Deallocate(mapping, 4096, 65536);
+  slab_.Deallocate(in_slab, 4096, 8);
+}
+
+TEST_F(SlabDeathTest, ReallocateLooksAtTheBlock) {
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(block_ + 8, 100, 104, 8)),
+               "SlabAllocator::Reallocate\\(0x[0-9a-f]+, 100, 8\\): interior "
+               "pointer");
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(block_, 500, 100, 8)),
+               "wrong size");
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(large_, 100, kMiB, 8)),
+               "wrong size");
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(large_ + 4096, kMiB, 1, 8)),
+               "interior pointer");
+  alignas(8) char local[16] = {};
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(local, 16, 15, 8)),
+               "foreign pointer");
+  slab_.Deallocate(block_, 100, 8);
+  EXPECT_DEATH(static_cast<void>(slab_.Reallocate(block_, 100, 104, 8)),
+               "not live");
+}
+
+TEST_F(SlabDeathTest, UsableSizeLooksAtTheBlock) {
+  EXPECT_DEATH(static_cast<void>(slab_.UsableSize(block_ + 8)),
+               "SlabAllocator::UsableSize\\(0x[0-9a-f]+\\): interior pointer");
+  EXPECT_DEATH(static_cast<void>(slab_.UsableSize(large_ + 1)),
+               "interior pointer");
+  EXPECT_DEATH(static_cast<void>(slab_.UsableSize(&slab_)), "foreign pointer");
+  slab_.Deallocate(block_, 100, 8);
+  EXPECT_DEATH(static_cast<void>(slab_.UsableSize(block_)), "not live");
+}
+
 TEST_F(SlabDeathTest, LargeBlocksAreLookedUpUncheckedToo) {
   SlabAllocator slab;
   EXPECT_DEATH(slab.Deallocate(large_, kMiB, 8), "not a live block");
@@ -84,6 +123,8 @@ TEST(SlabDeathTestOptions, NegativeDecay) {
 }
 
 TEST_F(SlabDeathTest, RightUseLives) {
+  EXPECT_EQ(slab_.Reallocate(block_, 100, 104, 8), block_);
+  EXPECT_EQ(slab_.UsableSize(block_), 104u);
   slab_.Deallocate(block_, 104, 1);  // comes to the same block
   slab_.Deallocate(large_, kMiB - 1, 4096);
   EXPECT_EQ(slab_.Stats().live(), 0u);

@@ -10,7 +10,10 @@
 #include "allocator/slab.h"
 #include "allocator/testing/block_ledger.h"
 #include "gtest/gtest.h"
+#include "primitives/alignment.h"
 #include "primitives/bytes.h"
+#include "primitives/os_error.h"
+#include "primitives/os_memory.h"
 #include "primitives/testing/faulty_mapper.h"
 
 namespace mmsb {
@@ -115,6 +118,48 @@ TEST(SlabFailure, NullWhileTheSystemHasNothing) {
   slab.Deallocate(p, 1, 1);
 }
 
+// A system with a limit on what it commits.
+class CommitLimitMapper final : public MemoryMapper {
+ public:
+  // No more is committed than is now.
+  void Fill() { limit_ = committed_; }
+
+  Alignment Granule() const override { return system_.Granule(); }
+  Alignment HugeGranule() const override { return system_.HugeGranule(); }
+  OsError Reserve(size_t bytes, Alignment alignment, void** address) override {
+    return system_.Reserve(bytes, alignment, address);
+  }
+  OsError Commit(void* address, size_t bytes) override {
+    if (committed_ + bytes > limit_) return OsError("the limit", ENOMEM);
+    committed_ += bytes;
+    return system_.Commit(address, bytes);
+  }
+  OsError Decommit(void* address, size_t bytes) override {
+    committed_ -= bytes;
+    return system_.Decommit(address, bytes);
+  }
+  OsError Discard(void* address, size_t bytes) override {
+    return system_.Discard(address, bytes);
+  }
+  OsError Protect(void* address, size_t bytes, Access access) override {
+    return system_.Protect(address, bytes, access);
+  }
+  OsError AdviseHuge(void* address, size_t bytes) override {
+    return system_.AdviseHuge(address, bytes);
+  }
+  OsError MapHuge(size_t bytes, void** address) override {
+    return system_.MapHuge(bytes, address);
+  }
+  OsError Release(void* address, size_t bytes) override {
+    return system_.Release(address, bytes);
+  }
+
+ private:
+  MemoryMapper& system_ = SystemMapper();
+  size_t committed_ = 0;
+  size_t limit_ = std::numeric_limits<size_t>::max();
+};
+
 // A class that has nothing gets what another class has no use for.
 TEST(SlabFailure, TriesWhatLiesIdleBeforeItGivesUp) {
   FaultyMapper mapper;
@@ -128,6 +173,78 @@ TEST(SlabFailure, TriesWhatLiesIdleBeforeItGivesUp) {
   EXPECT_NE(p, nullptr);
   slab.Deallocate(p, 100, 8);
   mapper.FailFrom(0, 0, ENOMEM);
+}
+
+TEST(SlabFailure, TriesWhatLiesIdleForALargeBlockToo) {
+  FaultyMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  std::vector<void*> blocks;
+  for (int i = 0; i < 650; ++i) blocks.push_back(slab.Allocate(1024, 8));
+  for (void* const block : blocks) slab.Deallocate(block, 1024, 8);
+  const size_t idle = slab.Stats().committed();
+  mapper.FailFrom(0, 1, ENOMEM);
+  void* const p = slab.Allocate(kMiB, 8);
+  EXPECT_NE(p, nullptr);
+  EXPECT_EQ(mapper.failures(), 1u);
+  EXPECT_LT(slab.Stats().committed(), kMiB + idle / 2);
+  EXPECT_EQ(slab.Stats().failures(), 0u);
+  slab.Deallocate(p, kMiB, 8);
+}
+
+// What can never be served costs nobody his idle blocks.
+TEST(SlabFailure, KeepsWhatLiesIdleWhenARequestIsInvalid) {
+  SlabAllocator slab({.decay_ns = 0});
+  slab.Deallocate(slab.Allocate(1024, 8), 1024, 8);
+  const size_t cached = slab.Stats().cached();
+  EXPECT_EQ(slab.Allocate(kMiB, 3), nullptr);
+  EXPECT_EQ(slab.Allocate(std::numeric_limits<size_t>::max(), 8), nullptr);
+  EXPECT_EQ(slab.Stats().cached(), cached);
+}
+
+// Of slabs of four units: the one that was committed and is idle does, and not
+// the one in front of it for which there is nothing.
+TEST(SlabFailure, PrefersIdleUnitsToThoseWithoutMemory) {
+  FaultyMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  std::vector<void*> front;
+  for (int i = 0; i < 800; ++i) front.push_back(slab.Allocate(1000, 8));
+  std::vector<void*> idle;
+  for (int i = 0; i < 12; ++i) idle.push_back(slab.Allocate(20'000, 8));
+  for (void* const block : front) slab.Deallocate(block, 1000, 8);
+  slab.Purge();
+  for (void* const block : idle) slab.Deallocate(block, 20'000, 8);
+  // Sends them home and gives nothing back.
+  slab.ForEachLive([](void*, size_t) {});
+  const size_t committed = slab.Stats().committed();
+  mapper.FailFrom(0, std::numeric_limits<uint64_t>::max(), ENOMEM);
+  void* const p = slab.Allocate(30'000, 8);
+  EXPECT_NE(p, nullptr);
+  EXPECT_EQ(slab.Stats().committed(), committed);
+  slab.Deallocate(p, 30'000, 8);
+  mapper.FailFrom(0, 0, ENOMEM);
+}
+
+// No four idle units lie side by side, but the system makes others of them.
+TEST(SlabFailure, GivesIdleUnitsBackForOthers) {
+  CommitLimitMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  std::vector<void*> kept;
+  std::vector<void*> idle;
+  for (size_t i = 0; i < 2 * kMiB / 1024; ++i) {
+    void* const p = slab.Allocate(1024, 8);
+    const uintptr_t unit = reinterpret_cast<uintptr_t>(p) / (64 * kKiB);
+    (unit % 2 == 0 ? kept : idle).push_back(p);
+  }
+  mapper.Fill();
+  for (void* const p : idle) slab.Deallocate(p, 1024, 8);
+  std::vector<void*> blocks;
+  for (int i = 0; i < 10; ++i) {
+    blocks.push_back(slab.Allocate(30'000, 8));
+    EXPECT_NE(blocks.back(), nullptr) << i;
+  }
+  for (void* const p : blocks) slab.Deallocate(p, 30'000, 8);
+  for (void* const p : kept) slab.Deallocate(p, 1024, 8);
+  EXPECT_TRUE(slab.Stats().IdentityHolds());
 }
 
 }  // namespace

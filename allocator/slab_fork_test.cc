@@ -14,6 +14,9 @@
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
 
+// ThreadSanitizer: the decay's thread is started in forked children here.
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+
 namespace mmsb {
 namespace {
 
@@ -120,6 +123,34 @@ TEST(SlabForkDeathTest, TheChildHasADecayOfItsOwn) {
     }
     return true;
   });
+}
+
+// Idle but for one block, which is what makes it notice that it is a child.
+TEST(SlabForkDeathTest, TheChildsDecayEmptiesWhatOtherThreadsKept) {
+  SlabAllocator slab({.decay_ns = 4'000'000});
+  // With a cache of its own the child's thread adopts no other.
+  void* const p = slab.Allocate(1000, 8);
+  std::atomic<int> state = 0;
+  std::thread other([&] {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 30; ++i) blocks.push_back(slab.Allocate(1000, 8));
+    for (void* const block : blocks) slab.Deallocate(block, 1000, 8);
+    state = 1;
+    while (state != 2) std::this_thread::yield();
+  });
+  while (state != 1) std::this_thread::yield();
+  const size_t cached = slab.Stats().cached();
+  EXPECT_GE(cached, 16'000u);
+  ExpectInChild([&] {
+    if (slab.Allocate(64, 8) == nullptr) return false;
+    while (slab.Stats().cached() > cached / 2) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+  });
+  state = 2;
+  other.join();
+  slab.Deallocate(p, 1000, 8);
 }
 
 }  // namespace

@@ -44,15 +44,15 @@ void Add(std::atomic<uint64_t>& number, uint64_t n) {
                std::memory_order_relaxed);
 }
 
-[[noreturn]] void DieOf(const DeallocateCall& call, const char* what) {
+[[noreturn]] void DieOf(const BlockCall& call, const char* what) {
   void* const p = const_cast<void*>(call.p);
-  if (!call.sized) Die("SlabAllocator::Deallocate(%p): %s", p, what);
-  Die("SlabAllocator::Deallocate(%p, %zu, %zu): %s", p, call.bytes,
+  if (!call.sized) Die("SlabAllocator::%s(%p): %s", call.function, p, what);
+  Die("SlabAllocator::%s(%p, %zu, %zu): %s", call.function, p, call.bytes,
       call.alignment, what);
 }
 
 // Of an address in a chunk at which no live block begins.
-[[noreturn]] void DieOfDeadBlock(const DeallocateCall& call) {
+[[noreturn]] void DieOfDeadBlock(const BlockCall& call) {
   const Slab* const slab = Chunk::SlabOf(call.p);
   const auto* const p = static_cast<const std::byte*>(call.p);
   if (slab->blocks == nullptr || p < slab->blocks) {
@@ -60,7 +60,7 @@ void Add(std::atomic<uint64_t>& number, uint64_t n) {
   }
   const auto offset = static_cast<size_t>(p - slab->blocks);
   DieOf(call, offset % slab->shape().bytes == 0
-                  ? "double free, or the block was never allocated"
+                  ? "double free, or otherwise not live"
                   : "interior pointer, behind the start of a block");
 }
 
@@ -99,12 +99,16 @@ Heap::~Heap() {
 void* Heap::PopSlowly(size_t slab_class) {
   ThreadCache* const cache = FindOrMakeCache();
   void* block = nullptr;
-  for (int attempt = 0; attempt < 2 && block == nullptr; ++attempt) {
-    if (attempt != 0) {
-      // Whatever lies idle may make a slab for this class.
+  for (int attempt = 0; attempt < 3 && block == nullptr; ++attempt) {
+    // Whatever lies idle may make a slab for this class; if not as it lies,
+    // then by way of the system.
+    if (attempt == 1) {
       if (cache != nullptr) FlushAll(*cache);
+      const MutexLock lock(drain_mutex_);
       DrainOrphans();
       DrainDepots();
+    } else if (attempt == 2 && ReleaseIdle() == 0) {
+      break;
     }
     if (cache != nullptr) {
       block = Refill(*cache, slab_class);
@@ -114,8 +118,12 @@ void* Heap::PopSlowly(size_t slab_class) {
       NotePeak(kClassShapes[slab_class].bytes);
     }
   }
-  // relaxed: a count.
-  if (block == nullptr) failures_.fetch_add(1, std::memory_order_relaxed);
+  if (block != nullptr) {
+    StartDecayThread();
+  } else {
+    // relaxed: a count.
+    failures_.fetch_add(1, std::memory_order_relaxed);
+  }
   return block;
 }
 
@@ -252,26 +260,34 @@ void Heap::NotePeak(size_t more) {
 }
 
 void Heap::StartDecayThread() {
-  if (decay_ns_ == 0 || !units_.has_dirty()) return;
+  // relaxed: a hint, as the lock decides; so below.
+  if (decay_ns_ == 0 || decay_started_.load(std::memory_order_relaxed)) return;
   // Whoever has the lock does it, or the next who comes by.
   if (!decay_mutex_.TryLock()) return;
   if (!decay_thread_.running()) {
     // Without a thread memory stays until Purge() or the next attempt.
-    static_cast<void>(
+    decay_started_.store(
         decay_thread_
             .Start([](void* heap) { static_cast<Heap*>(heap)->Decay(); }, this,
                    {.name = "mmsb-slab",
                     .period_ns = std::max<int64_t>(1, decay_ns_ / 4),
                     .clock = &clock_})
-            .ok());
+            .ok(),
+        std::memory_order_relaxed);
   }
   decay_mutex_.Unlock();
 }
 
 void* Heap::AllocateLarge(size_t bytes, size_t alignment) {
-  void* const p = ready_ ? large_.Allocate(bytes, alignment) : nullptr;
+  void* p = nullptr;
   size_t block_bytes = 0;
-  if (p != nullptr && large_.BlockBytes(bytes, &block_bytes)) {
+  if (ready_ && Alignment::IsValid(alignment) &&
+      large_.BlockBytes(bytes, &block_bytes)) {
+    p = large_.Allocate(bytes, alignment);
+    // What lies idle may be what the system is short of.
+    if (p == nullptr && Purge() != 0) p = large_.Allocate(bytes, alignment);
+  }
+  if (p != nullptr) {
     NotePeak(block_bytes);
   } else {
     // relaxed: a count.
@@ -311,61 +327,75 @@ void Heap::MarkLive(const void* p) {
   Chunk::LiveWord(p).fetch_or(Chunk::LiveBit(p), std::memory_order_relaxed);
 }
 
-void Heap::MarkFreed(const DeallocateCall& call) {
+void Heap::CheckLive(const BlockCall& call) {
   if (call.sized && !Alignment::IsValid(call.alignment)) {
     DieOf(call, "the alignment is no power of two");
   }
-  size_t block_bytes = 0;
-  const bool in_slab = chunks().Contains(call.p);
-  if (in_slab) {
-    // relaxed: as in MarkLive.
-    if (!IsAligned(call.p, Alignment::FromBytes(8)) ||
-        (Chunk::LiveWord(call.p).load(std::memory_order_relaxed) &
-         Chunk::LiveBit(call.p)) == 0) {
-      DieOfDeadBlock(call);
+  if (chunks().Contains(call.p)) {
+    CheckLiveBit(call);
+    if (call.sized && (!IsSlabRequest(call.bytes, call.alignment) ||
+                       SlabClassOf(call.bytes, call.alignment) !=
+                           Chunk::SlabOf(call.p)->slab_class)) {
+      DieOf(call, "wrong size or alignment");
     }
-    block_bytes = Chunk::SlabOf(call.p)->shape().bytes;
-  } else {
-    const void* const begin = large_.Find(call.p, &block_bytes);
-    if (begin == nullptr) {
-      DieOf(call, "foreign pointer, not in a live block of this allocator");
-    }
-    if (begin != call.p) {
-      DieOf(call, "interior pointer, behind the start of a block");
-    }
+    return;
   }
-  if (call.sized && BytesFor(call.bytes, call.alignment) != block_bytes) {
+  size_t block_bytes = 0;
+  const void* const begin = large_.Find(call.p, &block_bytes);
+  if (begin == nullptr) {
+    DieOf(call, "foreign pointer, not in a live block of this allocator");
+  }
+  if (begin != call.p) {
+    DieOf(call, "interior pointer, behind the start of a block");
+  }
+  size_t its_bytes = 0;
+  if (call.sized && (IsSlabRequest(call.bytes, call.alignment) ||
+                     !large_.BlockBytes(call.bytes, &its_bytes) ||
+                     its_bytes != block_bytes)) {
     DieOf(call, "wrong size or alignment");
   }
-  // relaxed: as in MarkLive. Another thread may have been first.
-  if (in_slab && (Chunk::LiveWord(call.p).fetch_and(~Chunk::LiveBit(call.p),
-                                                    std::memory_order_relaxed) &
-                  Chunk::LiveBit(call.p)) == 0) {
+}
+
+void Heap::CheckLiveBit(const BlockCall& call) {
+  // relaxed: as in MarkLive.
+  if (!IsAligned(call.p, Alignment::FromBytes(8)) ||
+      (Chunk::LiveWord(call.p).load(std::memory_order_relaxed) &
+       Chunk::LiveBit(call.p)) == 0) {
     DieOfDeadBlock(call);
   }
 }
 
-size_t Heap::BytesFor(size_t bytes, size_t alignment) const {
-  if (IsSlabRequest(bytes, alignment)) {
-    const size_t slab_class = SlabClassOf(bytes, alignment);
-    if (slab_class < kSlabClasses) return kClassShapes[slab_class].bytes;
+void Heap::MarkFreed(const BlockCall& call) {
+  CheckLive(call);
+  // relaxed: as in MarkLive. Another thread may have been first.
+  if (chunks().Contains(call.p) &&
+      (Chunk::LiveWord(call.p).fetch_and(~Chunk::LiveBit(call.p),
+                                         std::memory_order_relaxed) &
+       Chunk::LiveBit(call.p)) == 0) {
+    DieOfDeadBlock(call);
   }
-  size_t block_bytes = 0;
-  return large_.BlockBytes(bytes, &block_bytes) ? block_bytes : 0;
+}
+
+size_t Heap::ReleaseIdle() {
+  return units_.ReleaseOlder(std::numeric_limits<int64_t>::max()) +
+         large_.Purge();
 }
 
 size_t Heap::Purge() {
   ThreadCache* const cache = thread_caches.Find(id_);
   if (cache != nullptr) FlushAll(*cache);
-  DrainOrphans();
-  DrainDepots();
-  const size_t released =
-      units_.ReleaseOlder(std::numeric_limits<int64_t>::max()) + large_.Purge();
+  {
+    const MutexLock lock(drain_mutex_);
+    DrainOrphans();
+    DrainDepots();
+  }
+  const size_t released = ReleaseIdle();
   for (Depot& depot : depots_) depot.DiscardFree(memory_);
   return released;
 }
 
 void Heap::Decay() {
+  const MutexLock lock(drain_mutex_);
   DrainOrphans();
   for (Depot& depot : depots_) depot.DrainIdle();
   units_.ReleaseOlder(clock_.Now() - decay_ns_);
@@ -407,6 +437,7 @@ SizeHistogram Heap::Histogram() {
 }
 
 AllocatorStats Heap::Stats() {
+  const MutexLock lock(drain_mutex_);
   AllocatorStats::Values values;
   const ClassCounts counts = CountClasses();
   for (size_t i = 0; i < kSlabClasses; ++i) {
@@ -439,6 +470,7 @@ AllocatorStats Heap::Stats() {
 
 void Heap::ForEachLive(void (*visit)(void* argument, void* p, size_t bytes),
                        void* argument) {
+  const MutexLock lock(drain_mutex_);
   for (ThreadCache* cache = caches_.First(); cache != nullptr;
        cache = cache->next_of_heap) {
     FlushAll(*cache);
@@ -453,6 +485,7 @@ void Heap::ForEachLive(void (*visit)(void* argument, void* p, size_t bytes),
 void Heap::LockAll(void* heap) MMSB_NO_THREAD_SAFETY_ANALYSIS {
   auto* const it = static_cast<Heap*>(heap);
   it->decay_mutex_.Lock();
+  it->drain_mutex_.Lock();
   for (DepotLock& lock : it->depot_locks_) lock.mutex.Lock();
   it->units_.mutex().Lock();
   it->large_.mutex().Lock();
@@ -465,12 +498,16 @@ void Heap::UnlockAll(void* heap) MMSB_NO_THREAD_SAFETY_ANALYSIS {
   it->large_.mutex().Unlock();
   it->units_.mutex().Unlock();
   for (DepotLock& lock : it->depot_locks_) lock.mutex.Unlock();
+  it->drain_mutex_.Unlock();
   it->decay_mutex_.Unlock();
 }
 
 void Heap::UnlockInChild(void* heap) {
   UnlockAll(heap);
-  static_cast<Heap*>(heap)->caches_.AdoptAllInChild();
+  auto* const it = static_cast<Heap*>(heap);
+  // relaxed: the child has one thread.
+  it->decay_started_.store(false, std::memory_order_relaxed);
+  it->caches_.AdoptAllInChild();
 }
 
 }  // namespace mmsb::slab_internal

@@ -32,7 +32,7 @@ struct SlabOptions {
   // How long memory that holds no block any more waits to be used again before
   // it goes back to the system, in nanoseconds; 0 for never, but by Purge().
   // At most a quarter more passes. A thread of the allocator's own sees to it,
-  // made when there is such memory for the first time.
+  // made with the first block up to 32 KiB.
   int64_t decay_ns = 1'000'000'000;
 
   // Of the decay.
@@ -45,8 +45,9 @@ struct SlabOptions {
 
 namespace slab_internal {
 
-// What a caller said, for messages. Deallocate(p) has no size and alignment.
-struct DeallocateCall {
+// What a caller said of a block. Some calls have no size and alignment.
+struct BlockCall {
+  const char* function;
   const void* p;
   size_t bytes = 0;
   size_t alignment = 0;
@@ -111,8 +112,9 @@ class Heap {
   // grow.
   [[nodiscard]] bool ShrinkLarge(void* p, size_t bytes);
 
-  // The size of the block that begins at `p`, or 0 when none does that is large
-  // or in a slab. A slab's block need not be live.
+  // The size of the block that begins at `p`, live or not; 0 when `p` is in no
+  // chunk and no large block begins there. Of other addresses in chunks it says
+  // nothing.
   [[nodiscard]] size_t BlockBytes(const void* p);
 
   // The large block that `p` points into, or null.
@@ -123,9 +125,12 @@ class Heap {
   // For a heap with live bits: the block at `p`, of a slab, is now live.
   void MarkLive(const void* p);
 
-  // The same, before a block is given back: ends the process, naming the call,
-  // when `p` is no live block, or none for such a request.
-  void MarkFreed(const DeallocateCall& call);
+  // The same: ends the process, naming the call, when `p` is no live block, or
+  // none for such a request.
+  void CheckLive(const BlockCall& call);
+
+  // CheckLive(), before the block is given back: from here on it is not live.
+  void MarkFreed(const BlockCall& call);
 
   [[nodiscard]] const ChunkMap& chunks() const { return units_.map(); }
 
@@ -160,13 +165,16 @@ class Heap {
   // Moves the `count` oldest blocks of a stack to the depot.
   void Flush(ThreadCache& cache, size_t slab_class, size_t count);
   void FlushAll(ThreadCache& cache);
-  void DrainOrphans();
+  void DrainOrphans() MMSB_REQUIRES(drain_mutex_);
   void DrainDepots();
+  // Gives what holds no block back to the system; how many bytes.
+  size_t ReleaseIdle();
   void NotePeak(size_t live);
+  // Makes the thread unless there is one; often called.
   void StartDecayThread();
 
-  // The size of the block that serves a request; 0 when none can.
-  [[nodiscard]] size_t BytesFor(size_t bytes, size_t alignment) const;
+  // Ends the process unless a live block of a slab begins at the call's `p`.
+  static void CheckLiveBit(const BlockCall& call);
 
   static void LockAll(void* heap);
   static void UnlockAll(void* heap);
@@ -203,6 +211,12 @@ class Heap {
   std::array<Bypass, kSlabClasses> bypasses_;
 
   bool ready_;  // for caches and forks; else there are no blocks
+
+  // Held by whoever empties caches that are not his own, all through a pass of
+  // the decay, and by whoever must not see such a pass half done.
+  Mutex drain_mutex_;
+
+  std::atomic<bool> decay_started_ = false;  // in this process
   Mutex decay_mutex_;
   BackgroundThread decay_thread_ MMSB_GUARDED_BY(decay_mutex_);
   ForkHook fork_hook_;

@@ -56,8 +56,8 @@ inline constexpr size_t kSlabMaxBytes = 32 * kKiB;
          (alignment & (alignment - 1)) == 0;
 }
 
-// The class for a request that IsSlabRequest(); kSlabClasses or more when
-// rounding to the alignment makes it too large for any.
+// The class for a request that IsSlabRequest(). kSlabMaxBytes is a multiple of
+// all such alignments, so rounding up to one stays below it.
 [[nodiscard]] constexpr size_t SlabClassOf(size_t bytes, size_t alignment) {
   const size_t least = bytes + (bytes == 0 ? 1 : 0);
   return SlabClassOf((least + alignment - 1) & ~(alignment - 1));
@@ -130,6 +130,7 @@ inline constexpr size_t kCacheSlots = [] {
 }  // namespace slab_internal
 
 static_assert(SlabClassOf(kSlabMaxBytes) == kSlabClasses - 1);
+static_assert(SlabClassOf(kSlabMaxBytes, kSlabMaxBytes) == kSlabClasses - 1);
 static_assert(SlabClassBytes(kSlabClasses - 1) == kSlabMaxBytes);
 
 }  // namespace mmsb

@@ -176,6 +176,23 @@ TEST(SlabStress, CachesOfEndedThreadsAreAdopted) {
   EXPECT_EQ(slab.Stats().cached(), 0u);
 }
 
+// The decay empties the caches of ended threads, and so does the walk.
+TEST(SlabStress, WalksWhileTheDecayRuns) {
+  SlabAllocator slab({.decay_ns = 4'000});
+  for (int round = 0; round < 250 * kScale; ++round) {
+    std::thread([&] {
+      std::vector<void*> blocks;
+      for (int i = 0; i < 600; ++i) blocks.push_back(slab.Allocate(1000, 8));
+      for (void* const block : blocks) slab.Deallocate(block, 1000, 8);
+      blocks.clear();
+      for (int i = 0; i < 128; ++i) blocks.push_back(slab.Allocate(16, 8));
+      for (void* const block : blocks) slab.Deallocate(block, 16, 8);
+    }).join();
+    slab.ForEachLive([](void* p, size_t) { ADD_FAILURE() << p; });
+    EXPECT_EQ(slab.Stats().live(), 0u);
+  }
+}
+
 TEST(SlabStress, OneThreadTakesAnotherGives) {
   SlabAllocator slab({.decay_ns = 0});
   Exchange exchange;

@@ -294,6 +294,30 @@ TEST(SlabAllocator, DecaysInAnIdleProcess) {
   EXPECT_LE(slab.Stats().committed(), full - 3 * kMiB);
 }
 
+// None of them is many enough of a size to be sent to a slab.
+TEST(SlabAllocator, DecaysWhatEndedThreadsKept) {
+  ManualClock clock;
+  SlabAllocator slab({.decay_ns = 10 * kSecond, .clock = &clock});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&slab] {
+      for (size_t bytes = 8; bytes <= kSlabMaxBytes; bytes *= 2) {
+        std::vector<Request> live = Fill(slab, bytes, 4 * bytes);
+        Give(slab, live);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(slab.Stats().cached(), 64 * kKiB);
+  for (int i = 0; i < 5000 && slab.Stats().committed() > kMiB; ++i) {
+    clock.Advance(kSecond);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  const AllocatorStats stats = slab.Stats();
+  EXPECT_EQ(stats.cached(), 0u);
+  EXPECT_EQ(stats.committed(), stats.metadata());
+}
+
 TEST(SlabAllocator, WalksOverAllLiveBlocks) {
   SlabAllocator slab;
   std::mt19937_64 random(7);

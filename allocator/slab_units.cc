@@ -1,7 +1,6 @@
 #include "allocator/slab_units.h"
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -41,25 +40,13 @@ Units::~Units() {
 Slab* Units::Take(size_t slab_class) {
   const size_t units = kClassShapes[slab_class].units;
   const MutexLock lock(mutex_);
-  Chunk* chunk = nullptr;
   size_t unit = kNone;
-  // relaxed: written under the lock.
-  if (units == 1 && dirty_units_.load(std::memory_order_relaxed) != 0) {
-    for (chunk = chunks_; unit == kNone; chunk = chunk->next) {
-      unit = FindUnits(*chunk, units, /*only_dirty=*/true);
-      if (unit != kNone) break;
-    }
-  } else {
-    for (chunk = chunks_; chunk != nullptr; chunk = chunk->next) {
-      if (chunk->clean_units + chunk->dirty_units < units) continue;
-      unit = FindUnits(*chunk, units, /*only_dirty=*/false);
-      if (unit != kNone) break;
-    }
-    if (chunk == nullptr) {
-      chunk = AddChunk();
-      if (chunk == nullptr) return nullptr;
-      unit = FindUnits(*chunk, units, /*only_dirty=*/false);
-    }
+  Chunk* chunk = FindUnits(units, /*only_dirty=*/true, &unit);
+  if (chunk == nullptr) chunk = FindUnits(units, /*only_dirty=*/false, &unit);
+  if (chunk == nullptr) {
+    chunk = AddChunk();
+    if (chunk == nullptr) return nullptr;
+    unit = FindUnits(*chunk, units, /*only_dirty=*/false);
   }
   if (!CommitUnits(chunk, unit, units)) return nullptr;
   for (size_t i = unit; i < unit + units; ++i) {
@@ -83,8 +70,7 @@ void Units::Give(Slab* slab, int64_t now) {
     Chunk::Flip(chunk->dirty, unit);
   }
   chunk->dirty_units += static_cast<uint32_t>(units);
-  // relaxed: written under the lock.
-  dirty_units_.fetch_add(units, std::memory_order_relaxed);
+  dirty_units_ += units;
 }
 
 size_t Units::ReleaseOlder(int64_t deadline) {
@@ -107,8 +93,20 @@ size_t Units::ReleaseOlder(int64_t deadline) {
 
 Units::Sums Units::GetSums() {
   const MutexLock lock(mutex_);
-  return {.dirty = dirty_units_.load(std::memory_order_relaxed) * kUnitBytes,
+  return {.dirty = dirty_units_ * kUnitBytes,
           .descriptors = chunk_count_ * HeadBytes()};
+}
+
+Chunk* Units::FindUnits(size_t units, bool only_dirty, size_t* unit) {
+  if (only_dirty && dirty_units_ < units) return nullptr;
+  for (Chunk* chunk = chunks_; chunk != nullptr; chunk = chunk->next) {
+    if (chunk->dirty_units + (only_dirty ? 0 : chunk->clean_units) < units) {
+      continue;
+    }
+    *unit = FindUnits(*chunk, units, only_dirty);
+    if (*unit != kNone) return chunk;
+  }
+  return nullptr;
 }
 
 size_t Units::FindUnits(const Chunk& chunk, size_t units, bool only_dirty) {
@@ -184,8 +182,7 @@ bool Units::CommitUnits(Chunk* chunk, size_t unit, size_t units) {
   const uint32_t dirty = static_cast<uint32_t>(units) - clean;
   chunk->clean_units -= clean;
   chunk->dirty_units -= dirty;
-  // relaxed: written under the lock.
-  dirty_units_.fetch_sub(dirty, std::memory_order_relaxed);
+  dirty_units_ -= dirty;
   return true;
 }
 
@@ -207,8 +204,7 @@ size_t Units::ReleaseRun(Chunk* chunk, size_t unit, int64_t deadline) {
   }
   chunk->clean_units += static_cast<uint32_t>(units);
   chunk->dirty_units -= static_cast<uint32_t>(units);
-  // relaxed: written under the lock.
-  dirty_units_.fetch_sub(units, std::memory_order_relaxed);
+  dirty_units_ -= units;
   return units;
 }
 

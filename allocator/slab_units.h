@@ -1,7 +1,6 @@
 #ifndef MMSB_ALLOCATOR_SLAB_UNITS_H_
 #define MMSB_ALLOCATOR_SLAB_UNITS_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -54,12 +53,6 @@ class Units {
   // system, and says how many bytes that was.
   size_t ReleaseOlder(int64_t deadline);
 
-  // True when there are dirty units.
-  [[nodiscard]] bool has_dirty() const {
-    // relaxed: a hint.
-    return dirty_units_.load(std::memory_order_relaxed) != 0;
-  }
-
   [[nodiscard]] const ChunkMap& map() const { return map_; }
 
   [[nodiscard]] Sums GetSums();
@@ -88,8 +81,11 @@ class Units {
   }
 
   // Where `units` units, one or an aligned four, that are not in use begin, or
-  // kNone; of single ones a dirty one, if there is any or if `only_dirty`.
+  // kNone; with `only_dirty`, that are dirty.
   static size_t FindUnits(const Chunk& chunk, size_t units, bool only_dirty);
+  // The first chunk that has such, or null.
+  [[nodiscard]] Chunk* FindUnits(size_t units, bool only_dirty, size_t* unit)
+      MMSB_REQUIRES(mutex_);
 
   // Bytes at the start of a chunk that are committed as long as it lives.
   [[nodiscard]] size_t HeadBytes() const;
@@ -109,7 +105,7 @@ class Units {
   Mutex mutex_;
   Chunk* chunks_ MMSB_GUARDED_BY(mutex_) = nullptr;
   size_t chunk_count_ MMSB_GUARDED_BY(mutex_) = 0;
-  std::atomic<size_t> dirty_units_ = 0;  // written under the lock
+  size_t dirty_units_ MMSB_GUARDED_BY(mutex_) = 0;
   ChunkMap map_;
 };
 
