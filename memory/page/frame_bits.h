@@ -1,0 +1,46 @@
+#ifndef MMSB_MEMORY_PAGE_FRAME_BITS_H_
+#define MMSB_MEMORY_PAGE_FRAME_BITS_H_
+
+#include <bit>
+#include <cstdint>
+
+#include "memory/page/frame_layout.h"
+
+namespace mmsb {
+
+// Arithmetic on one word of a bitmap: bit i is frame i, and set when the frame
+// is allocated. Pure functions; orders are from 0 to kWordOrder.
+
+// The bits of the run of that order that starts at bit `start`.
+[[nodiscard]] constexpr uint64_t RunMask(int start, int order) {
+  return (order == kWordOrder ? ~uint64_t{0}
+                              : (uint64_t{1} << (1 << order)) - 1)
+         << start;
+}
+
+// A bit for each place where a run of that order may start.
+[[nodiscard]] constexpr uint64_t RunStarts(int order) {
+  return ~uint64_t{0} / RunMask(0, order);
+}
+
+// Where a free run of that order starts; -1 when there is none. Of several it
+// is the lowest of those that break up the smallest larger run, so that larger
+// runs last.
+[[nodiscard]] constexpr int FindRun(uint64_t allocated, int order) {
+  uint64_t starts = ~allocated;
+  for (int i = 0; i < order; ++i) starts &= starts >> (1 << i);
+  starts &= RunStarts(order);
+  if (starts == 0) return -1;
+  for (; order < kWordOrder; ++order) {
+    const int size = 1 << order;
+    const uint64_t pairs = starts & (starts >> size) & RunStarts(order + 1);
+    const uint64_t alone = starts & ~(pairs | pairs << size);
+    if (alone != 0) return std::countr_zero(alone);
+    starts = pairs;
+  }
+  return 0;
+}
+
+}  // namespace mmsb
+
+#endif  // MMSB_MEMORY_PAGE_FRAME_BITS_H_

@@ -1,0 +1,387 @@
+// The contract, for the lock-free allocator and for the locked reference.
+
+#include "memory/page/lockfree_page_allocator.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "allocator/allocator_stats.h"
+#include "gtest/gtest.h"
+#include "memory/page/frame_layout.h"
+#include "memory/page/testing/locked_page_allocator.h"
+#include "primitives/bytes.h"
+#include "primitives/poison.h"
+
+namespace mmsb {
+namespace {
+
+template <class A>
+std::unique_ptr<A> Make(size_t bytes, size_t max_threads = 4) {
+  auto made = A::Create({.bytes = bytes, .max_threads = max_threads});
+  EXPECT_TRUE(made.ok()) << made.status();
+  return made.ok() ? *std::move(made) : nullptr;
+}
+
+void ExpectError(const absl::Status& status, absl::StatusCode code,
+                 const std::string& text) {
+  EXPECT_EQ(status.code(), code) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), text)) << status;
+}
+
+// The address `n` frames behind the start.
+template <class A>
+void* At(A& frames, size_t n) {
+  return static_cast<std::byte*>(frames.region()) + n * kFrameBytes;
+}
+
+template <class A>
+class FrameContractTest : public ::testing::Test {};
+using Allocators = ::testing::Types<LockFreePageAllocator, LockedPageAllocator>;
+TYPED_TEST_SUITE(FrameContractTest, Allocators);
+
+TYPED_TEST(FrameContractTest, RunsOfEveryOrderAreAlignedApartAndUsable) {
+  auto frames = Make<TypeParam>(8 * kMiB);
+  std::vector<std::pair<std::byte*, int>> runs;
+  for (int round = 0; round < 2; ++round) {
+    for (int order = 0; order <= kHugeOrder; ++order) {
+      const absl::StatusOr<void*> p = frames->Allocate(order);
+      ASSERT_TRUE(p.ok()) << p.status();
+      EXPECT_TRUE(frames->Owns(*p));
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(*p) % (kFrameBytes << order), 0u);
+      std::memset(*p, static_cast<int>(runs.size()), kFrameBytes << order);
+      runs.emplace_back(static_cast<std::byte*>(*p), order);
+    }
+  }
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const auto& [p, order] = runs[i];
+    EXPECT_TRUE(std::all_of(p, p + (kFrameBytes << order), [&](std::byte b) {
+      return b == static_cast<std::byte>(i);
+    }));
+    EXPECT_TRUE(frames->Free(p, order).ok());
+  }
+  EXPECT_EQ(frames->FreeFrames(), frames->frame_count());
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+}
+
+TYPED_TEST(FrameContractTest, HandsOutEveryFrameBeforeItSaysNone) {
+  for (const size_t count :
+       {1u, 2u, 63u, 64u, 65u, 511u, 512u, 513u, 1000u, 4096u, 4097u, 9000u}) {
+    auto frames = Make<TypeParam>(count * kFrameBytes);
+    ASSERT_EQ(frames->frame_count(), count);
+    std::set<void*> seen;
+    for (size_t i = 0; i < count; ++i) {
+      const absl::StatusOr<void*> p = frames->Allocate(0);
+      ASSERT_TRUE(p.ok()) << p.status() << " after " << i << " of " << count;
+      EXPECT_TRUE(seen.insert(*p).second);
+    }
+    EXPECT_EQ(*seen.rbegin(), At(*frames, count - 1));
+    ExpectError(frames->Allocate(0).status(),
+                absl::StatusCode::kResourceExhausted, "order 0");
+    for (void* p : seen) EXPECT_TRUE(frames->Free(p, 0).ok());
+    EXPECT_EQ(frames->FreeFrames(), count);
+    ASSERT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  }
+}
+
+TYPED_TEST(FrameContractTest, EveryOrderFillsTheRegion) {
+  for (int order = 0; order <= kHugeOrder; ++order) {
+    const size_t count = 2 * kFramesPerHuge + 300;
+    auto frames = Make<TypeParam>(count * kFrameBytes);
+    size_t runs = 0;
+    while (frames->Allocate(order).ok()) ++runs;
+    EXPECT_EQ(runs, count >> order);
+    EXPECT_EQ(frames->FreeFrames(), count % (size_t{1} << order));
+    EXPECT_TRUE(frames->CheckInvariants().ok());
+  }
+}
+
+TYPED_TEST(FrameContractTest, NoFramesAtAll) {
+  for (const size_t bytes : {size_t{0}, size_t{1}, kFrameBytes - 1}) {
+    auto frames = Make<TypeParam>(bytes);
+    EXPECT_EQ(frames->frame_count(), 0u);
+    ExpectError(frames->Allocate(0).status(),
+                absl::StatusCode::kResourceExhausted, "order 0");
+    ExpectError(frames->Free(frames.get(), 0),
+                absl::StatusCode::kInvalidArgument, "outside");
+    EXPECT_FALSE(frames->Owns(nullptr));
+    EXPECT_TRUE(frames->Bitmap().empty());
+    EXPECT_TRUE(frames->Recover({}).ok());
+    EXPECT_EQ(*frames->Purge(), 0u);
+    EXPECT_TRUE(frames->CheckInvariants().ok());
+  }
+}
+
+TYPED_TEST(FrameContractTest, WhatIsLeftOverBeyondFramesIsNotUsed) {
+  auto frames = Make<TypeParam>(3 * kFrameBytes + 4095);
+  EXPECT_EQ(frames->frame_count(), 3u);
+}
+
+TYPED_TEST(FrameContractTest, RegionsThatNoSystemHas) {
+  constexpr size_t kMost = std::numeric_limits<size_t>::max();
+  for (const size_t bytes : {kMost, kMost - kFrameBytes, kMost - kHugeBytes,
+                             kMost / 2, size_t{1} << 60, size_t{1} << 48}) {
+    if (std::is_same_v<TypeParam, LockedPageAllocator> && bytes < kMost / 4) {
+      continue;  // It needs a bit for each, and memory for all.
+    }
+    EXPECT_EQ(TypeParam::Create({.bytes = bytes}).status().code(),
+              absl::StatusCode::kResourceExhausted);
+  }
+}
+
+TYPED_TEST(FrameContractTest, RefusesWrongOrders) {
+  auto frames = Make<TypeParam>(4 * kMiB);
+  for (const int order : {-1, 10, 64, std::numeric_limits<int>::min(),
+                          std::numeric_limits<int>::max()}) {
+    ExpectError(frames->Allocate(order).status(),
+                absl::StatusCode::kInvalidArgument,
+                "order " + std::to_string(order));
+    ExpectError(frames->Free(frames->region(), order),
+                absl::StatusCode::kInvalidArgument,
+                "order " + std::to_string(order));
+  }
+}
+
+TYPED_TEST(FrameContractTest, RefusesWrongAddresses) {
+  auto frames = Make<TypeParam>(1000 * kFrameBytes);
+  while (frames->Allocate(0).ok()) {
+  }
+  auto* const first = static_cast<std::byte*>(frames->region());
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  ExpectError(frames->Free(nullptr, 0), kInvalid, "outside the region");
+  ExpectError(frames->Free(first - kFrameBytes, 0), kInvalid, "-4096 bytes");
+  ExpectError(frames->Free(At(*frames, 1000), 0), kInvalid, "outside");
+  ExpectError(frames->Free(At(*frames, 512), 9), kInvalid, "ends behind");
+  ExpectError(frames->Free(first + 3 * kFrameBytes + 12, 0), kInvalid,
+              "frame 3: an address inside it, 12 bytes");
+  ExpectError(frames->Free(At(*frames, 6), 2), kInvalid,
+              "frame 6: a run of order 2 starts at a multiple of 4");
+  EXPECT_EQ(frames->FreeFrames(), 0u);
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+}
+
+TYPED_TEST(FrameContractTest, RefusesFramesThatAreNotAllocated) {
+  auto frames = Make<TypeParam>(4 * kMiB);
+  while (frames->Allocate(0).ok()) {
+  }
+  constexpr auto kFailed = absl::StatusCode::kFailedPrecondition;
+  ASSERT_TRUE(frames->Free(At(*frames, 700), 0).ok());
+  ExpectError(frames->Free(At(*frames, 700), 0), kFailed, "frame 700: freed");
+  // Every run that the frame is in, of one word and of several.
+  for (int order = 1; order <= kHugeOrder; ++order) {
+    const size_t start = 700 >> order << order;
+    ExpectError(frames->Free(At(*frames, start), order), kFailed, "frame 700:");
+  }
+  EXPECT_EQ(frames->FreeFrames(), 1u);
+  EXPECT_EQ(*frames->Allocate(0), At(*frames, 700));
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+}
+
+TYPED_TEST(FrameContractTest, RunsAreNothingButTheirFrames) {
+  auto frames = Make<TypeParam>(2 * kMiB);
+  ASSERT_TRUE(frames->Allocate(9).ok());
+  EXPECT_TRUE(frames->Free(At(*frames, 64), 6).ok());
+  EXPECT_TRUE(frames->Free(At(*frames, 3), 0).ok());
+  EXPECT_EQ(*frames->Allocate(6), At(*frames, 64));
+  EXPECT_EQ(*frames->Allocate(0), At(*frames, 3));
+  EXPECT_TRUE(frames->Free(At(*frames, 0), 9).ok());
+  for (int i = 0; i < 512; ++i) ASSERT_TRUE(frames->Allocate(0).ok());
+  EXPECT_TRUE(frames->Free(At(*frames, 0), 9).ok());
+  EXPECT_EQ(frames->FreeFrames(), 512u);
+}
+
+TYPED_TEST(FrameContractTest, RecoversFromABitmap) {
+  const size_t bytes = 1700 * kFrameBytes;
+  auto before = Make<TypeParam>(bytes);
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(before->Allocate(i % 7).ok());
+  const std::vector<uint64_t> bitmap = before->Bitmap();
+  auto after = Make<TypeParam>(bytes);
+  ASSERT_TRUE(after->Allocate(0).ok());
+  ASSERT_TRUE(after->Recover(bitmap).ok());
+  EXPECT_EQ(after->Bitmap(), bitmap);
+  EXPECT_EQ(after->FreeFrames(), before->FreeFrames());
+  EXPECT_TRUE(after->CheckInvariants().ok()) << after->CheckInvariants();
+  // What was allocated there is memory, and is freed here.
+  for (size_t i = 0; i < 1700; ++i) {
+    if ((bitmap[i / 64] >> (i % 64) & 1) == 0) continue;
+    std::memset(At(*after, i), 1, kFrameBytes);
+    ASSERT_TRUE(after->Free(At(*after, i), 0).ok());
+  }
+  EXPECT_EQ(after->FreeFrames(), 1700u);
+  EXPECT_TRUE(after->CheckInvariants().ok());
+}
+
+TYPED_TEST(FrameContractTest, RefusesWrongBitmaps) {
+  auto frames = Make<TypeParam>(1000 * kFrameBytes);
+  ASSERT_TRUE(frames->Allocate(3).ok());
+  const std::vector<uint64_t> bitmap = frames->Bitmap();
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  ExpectError(frames->Recover(std::vector<uint64_t>(15)), kInvalid, "size");
+  ExpectError(frames->Recover(std::vector<uint64_t>(17)), kInvalid, "size");
+  ExpectError(frames->Recover(std::vector<uint64_t>(16)), kInvalid, "beyond");
+  EXPECT_EQ(frames->Bitmap(), bitmap);
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+}
+
+TYPED_TEST(FrameContractTest, PurgesHugeFramesThatAreFree) {
+  auto frames = Make<TypeParam>(8 * kMiB);
+  std::vector<void*> huge;
+  for (int i = 0; i < 4; ++i) {
+    huge.push_back(*frames->Allocate(9));
+    std::memset(huge.back(), 7, kHugeBytes);
+  }
+  EXPECT_EQ(*frames->Purge(), 0u);
+  ASSERT_TRUE(frames->Free(huge[1], 9).ok());
+  ASSERT_TRUE(frames->Free(huge[2], 9).ok());
+  EXPECT_EQ(*frames->Purge(), 2 * kHugeBytes);
+  EXPECT_EQ(frames->FreeFrames(), 2 * kFramesPerHuge);
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+  auto* const p = static_cast<std::byte*>(*frames->Allocate(9));
+  EXPECT_TRUE(IsZero(std::span(p, kHugeBytes)));
+  EXPECT_EQ(*static_cast<std::byte*>(huge[0]), std::byte{7});
+}
+
+TEST(LockFreePageAllocatorTest, StatsAddUpAtEveryStep) {
+  auto made = Make<LockFreePageAllocator>(1300 * kFrameBytes);
+  LockFreePageAllocator& frames = *made;
+  size_t live = 0;
+  const auto check = [&](size_t huges) {
+    const AllocatorStats stats = frames.Stats();
+    EXPECT_TRUE(stats.IdentityHolds());
+    EXPECT_EQ(stats.live(), live);
+    EXPECT_EQ(stats.committed(), frames.Stats().metadata() + stats.live() +
+                                     stats.free() + stats.cached());
+    EXPECT_GE(stats.committed(), huges * kHugeBytes);
+    EXPECT_LT(stats.committed(), (huges + 1) * kHugeBytes);
+  };
+  check(0);
+  void* const single = *frames.Allocate(0);
+  live += kFrameBytes;
+  check(1);
+  void* const huge = *frames.Allocate(9);
+  live += kHugeBytes;
+  check(2);
+  EXPECT_EQ(frames.Stats().allocations(), 513u);
+  ASSERT_TRUE(frames.Free(huge, 9).ok());
+  live -= kHugeBytes;
+  check(2);
+  EXPECT_EQ(*frames.Purge(), kHugeBytes);
+  check(1);
+  EXPECT_FALSE(frames.Allocate(10).ok());
+  ASSERT_TRUE(frames.Recover(frames.Bitmap()).ok());
+  check(1);
+  ASSERT_TRUE(frames.Free(single, 0).ok());
+  live = 0;
+  check(1);
+  EXPECT_EQ(frames.Stats().deallocations(), 513u);
+  EXPECT_EQ(frames.Stats().failures(), 0u);
+}
+
+// Bookkeeping, in bytes a frame.
+TEST(LockFreePageAllocatorTest, BookkeepingIsSmall) {
+  auto frames = Make<LockFreePageAllocator>(kGiB, 4);
+  EXPECT_LT(frames->Stats().metadata(), 512 * 160u);
+}
+
+// Single frames are taken where they leave larger runs whole.
+TEST(LockFreePageAllocatorTest, KeepsHugeFramesWholeUnderFragmentation) {
+  auto frames = Make<LockFreePageAllocator>(64 * kMiB);
+  std::vector<void*> singles;
+  for (size_t i = 0; i < 2 * kFramesPerHuge; ++i) {
+    singles.push_back(*frames->Allocate(0));
+  }
+  // Every second one of two huge frames, and no more, is free.
+  for (size_t i = 0; i < singles.size(); i += 2) {
+    ASSERT_TRUE(frames->Free(singles[i], 0).ok());
+  }
+  for (size_t i = 0; i < kFramesPerHuge; ++i) {
+    const size_t frame =
+        static_cast<size_t>(static_cast<std::byte*>(*frames->Allocate(0)) -
+                            static_cast<std::byte*>(frames->region())) /
+        kFrameBytes;
+    EXPECT_LT(frame, 2 * kFramesPerHuge);
+  }
+  size_t huge = 0;
+  while (frames->Allocate(9).ok()) ++huge;
+  EXPECT_EQ(huge, 30u);
+}
+
+TEST(LockFreePageAllocatorTest, AThreadStaysInOneTree) {
+  auto frames = Make<LockFreePageAllocator>(4 * kFramesPerTree * kFrameBytes);
+  std::vector<std::set<size_t>> trees(4);
+  for (std::set<size_t>& mine : trees) {
+    std::thread thread([&] {
+      for (int i = 0; i < 100; ++i) {
+        auto* const p = static_cast<std::byte*>(*frames->Allocate(i % 4));
+        mine.insert(
+            static_cast<size_t>(p - static_cast<std::byte*>(frames->region())) /
+            kFrameBytes / kFramesPerTree);
+      }
+    });
+    thread.join();
+    EXPECT_EQ(mine.size(), 1u);
+  }
+  // A thread that ended has left its tree, partly filled, to the next.
+  EXPECT_EQ(trees[0], trees[1]);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, LivingThreadsReserveDifferentTrees) {
+  auto frames = Make<LockFreePageAllocator>(4 * kFramesPerTree * kFrameBytes);
+  void* const mine = *frames->Allocate(0);
+  void* others = nullptr;
+  std::thread([&] { others = *frames->Allocate(0); }).join();
+  const auto tree = [&](void* p) {
+    return static_cast<size_t>(static_cast<std::byte*>(p) -
+                               static_cast<std::byte*>(frames->region())) /
+           kFrameBytes / kFramesPerTree;
+  };
+  EXPECT_NE(tree(mine), tree(others));
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+  frames->DetachThread();
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  EXPECT_TRUE(frames->Free(mine, 0).ok());
+  EXPECT_TRUE(frames->Free(others, 0).ok());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, WithoutSlotsThreadsAreServedAsWell) {
+  auto frames = Make<LockFreePageAllocator>(16 * kMiB, 0);
+  std::vector<void*> runs;
+  for (int i = 0; i < 100; ++i) runs.push_back(*frames->Allocate(i % 8));
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(frames->Free(runs[static_cast<size_t>(i)], i % 8).ok());
+  }
+  EXPECT_TRUE(frames->CheckInvariants().ok());
+  EXPECT_EQ(LockFreePageAllocator::Create({.max_threads = ~size_t{0}})
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(LockFreePageAllocatorTest, FreedFramesArePoisoned) {
+  if (!kPoisonReported) GTEST_SKIP() << "needs AddressSanitizer";
+  auto frames = Make<LockFreePageAllocator>(2 * kMiB);
+  void* const p = *frames->Allocate(2);
+  EXPECT_FALSE(IsPoisoned(p));
+  ASSERT_TRUE(frames->Free(p, 2).ok());
+  EXPECT_TRUE(IsPoisoned(p));
+  EXPECT_FALSE(IsPoisoned(*frames->Allocate(2)));
+}
+
+}  // namespace
+}  // namespace mmsb
