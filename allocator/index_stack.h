@@ -27,7 +27,9 @@ namespace mmsb {
 // what a lap of the tag would take. The stack with a Head that has no tag is a
 // test of the model checker, which finds the number that is handed out twice.
 //
-// What a thread did before Push(i) is visible to who gets i from Pop().
+// What a thread did before Push(i) is visible to who gets i from Pop(); and
+// what it did before a Pop() that took the last number, to who finds the stack
+// empty because of that.
 //
 //   IndexStack<> stack;
 //   stack.Push(link, 3);
@@ -62,9 +64,11 @@ class alignas(kFalseSharingBytes) IndexStack {
     while (!old.is_null()) {
       // relaxed: visible by the acquire; stale only if the tag has changed.
       const uint32_t next = link(old.index()).load(std::memory_order_relaxed);
-      // acquire, both: as the load above.
+      // acquire, both: as the load above. release: pairs with the acquires in
+      // Pop and Look; who sees that i is gone also sees what its taker knew of
+      // things that were put elsewhere.
       if (head_.compare_exchange_weak(old, old.WithNextTag(next),
-                                      std::memory_order_acquire,
+                                      std::memory_order_acq_rel,
                                       std::memory_order_acquire)) {
         return old.index();
       }
@@ -75,7 +79,7 @@ class alignas(kFalseSharingBytes) IndexStack {
   // The head: equal words seen twice mean that nothing was pushed or popped in
   // between, but for a whole lap of the tag.
   [[nodiscard]] Head Look() const {
-    // acquire: pairs with the release in Push.
+    // acquire: pairs with the releases in Push and Pop.
     return head_.load(std::memory_order_acquire);
   }
 

@@ -28,12 +28,21 @@ using Asymmetric = ModelSync<true>;
 using Symmetric = ModelSync<false>;
 using RelaxedOrders = ModelSync<true, ModelOrders::kRelaxed>;
 using WithoutFences = ModelSync<true, ModelOrders::kAsGiven, false>;
+struct SingleLook : Asymmetric {
+  static constexpr bool kLooksOnce = true;
+};
 
 void ExpectPassed(const ModelResult& result) {
   EXPECT_TRUE(result.complete) << "ended after " << result.executions;
   EXPECT_EQ(result.error, "");
   ::testing::Test::RecordProperty("executions",
                                   std::to_string(result.executions));
+}
+
+// Of a negative control: that the exploration stopped at that very error.
+void ExpectCaught(const ModelResult& result, const std::string& error) {
+  EXPECT_TRUE(result.error.starts_with(error + "\n"))
+      << "stopped at: " << result.error;
 }
 
 // An index without a tag in the place of TaggedIndex.
@@ -284,6 +293,94 @@ TEST(PoolModelTest, SoItIsWithSymmetricFences) {
 
 TEST(PoolModelTest, ThreadsWithAndWithoutARecord) {
   ExpectPassed(ExplorePool<Asymmetric>(2, 1, 2, 1, kBounds));
+}
+
+// A free block is where others look for it last, and its holder takes it once
+// it has heard that another one, of which they may know nothing, was given
+// back. So one block is free at every moment, and who looks for one finds it.
+//
+// `giver` tells what it gives back by an atomic that the looker does not read.
+// In the list: x lies in the list, and y goes into the giver's magazine. In a
+// magazine: x lies in the taker's magazine, and y goes into the giver's, before
+// it in the array, or, if the giver has none, into the list.
+enum class Place { kList, kMagazine };
+
+template <class Sync>
+ModelResult ExploreMovingBlocks(Place x_in, Place y_to,
+                                const ModelOptions& options) {
+  struct State {
+    explicit State(size_t records)
+        : pool({.block_size = 1,
+                .capacity = 2,
+                .magazine_blocks = 1,
+                .max_threads = records}) {}
+    BasicLockFreePool<SystemSource, Unchecked, Sync> pool;
+    ModelAtomic<int> given{0};
+    void* x = nullptr;
+    void* y = nullptr;
+  };
+  const bool x_in_magazine = x_in == Place::kMagazine;
+  const bool y_to_magazine = y_to == Place::kMagazine;
+  return ExploreModel(
+      [=](ModelProgram& program) {
+        auto state = std::make_shared<State>((x_in_magazine ? 1u : 0u) +
+                                             (y_to_magazine ? 1u : 0u));
+        const auto giver = [=] {
+          state->pool.Deallocate(state->y);
+          state->given.store(1, std::memory_order_release);
+        };
+        const auto taker = [=] {
+          if (state->given.load(std::memory_order_acquire) == 0) return;
+          ModelExpect(state->pool.Allocate() != nullptr, "none for the taker");
+        };
+        // Who calls first has the first record.
+        const auto hold_y = [=] { state->y = state->pool.Allocate(); };
+        const auto leave_x = [=] {
+          state->x = state->pool.Allocate();
+          state->pool.Deallocate(state->x);
+        };
+        if (y_to_magazine) {
+          program.Thread(giver, hold_y);
+          program.Thread(taker, leave_x);
+        } else {
+          program.Thread(taker, leave_x);
+          program.Thread(giver, hold_y);
+        }
+        program.Thread([=] {
+          ModelExpect(state->pool.Allocate() != nullptr, "null, one is free");
+        });
+      },
+      options);
+}
+
+constexpr ModelOptions kStale = {.max_preemptions = 1, .max_stale_reads = 4};
+constexpr ModelOptions kMoves = {.max_preemptions = 2, .max_stale_reads = 1};
+
+TEST(PoolModelTest, WhoFindsAnEmptyListSeesWhatTheTakerSaw) {
+  ExpectPassed(
+      ExploreMovingBlocks<Asymmetric>(Place::kList, Place::kMagazine, kStale));
+}
+
+TEST(PoolModelTest, TakingThatReleasesNothingIsCaught) {
+  using Sync = ModelSync<true, ModelOrders::kAcqRelAsAcquire>;
+  ExpectCaught(
+      ExploreMovingBlocks<Sync>(Place::kList, Place::kMagazine, kStale),
+      "null, one is free");
+}
+
+TEST(PoolModelTest, BlocksThatMovePastALookerAreFound) {
+  ExpectPassed(ExploreMovingBlocks<Asymmetric>(Place::kMagazine,
+                                               Place::kMagazine, kMoves));
+  ExpectPassed(
+      ExploreMovingBlocks<Asymmetric>(Place::kMagazine, Place::kList, kMoves));
+}
+
+TEST(PoolModelTest, ASingleLookIsCaught) {
+  for (const Place y_to : {Place::kMagazine, Place::kList}) {
+    ExpectCaught(
+        ExploreMovingBlocks<SingleLook>(Place::kMagazine, y_to, kMoves),
+        "null, one is free");
+  }
 }
 
 TEST(PoolModelTest, WithWeakerOrdersIsCaught) {

@@ -39,7 +39,8 @@ struct LockFreePoolOptions {
   size_t capacity = 0;
 
   // Of every block, in bytes: a power of two; or 0 for the largest one that
-  // divides block_size, up to that of std::max_align_t.
+  // divides block_size, up to that of std::max_align_t. (Under AddressSanitizer
+  // blocks lie at least 8 apart, and are not aligned for that.)
   size_t alignment = 0;
 
   // How many blocks a magazine holds, a power of two; or 0 for a 16th of the
@@ -118,6 +119,9 @@ struct LockFreePoolOptions {
 // of pushes, no top and no tag has changed, then no block was free at the
 // moment between the two rounds (BlockMagazine::LookAgain). If something has
 // changed, some other thread has completed an operation, and it starts over.
+// That needs more than each place by itself: who finds a block gone must see
+// all that its taker saw, another block given back elsewhere among it, so every
+// taking of a block releases, as every giving does.
 //
 // So every operation is lock-free. No block is handed out twice because a
 // magazine hands out none twice, the list neither, and a block is put into one
@@ -300,6 +304,9 @@ class BasicLockFreePool {
  private:
   enum class BlockState : uint8_t { kFresh, kLive, kFreed };
 
+  // A control of the model checker goes without the second round.
+  static constexpr bool kLooksAgain = !requires { Sync::kLooksOnce; };
+
   // Whose fields but the first are its owner's.
   struct alignas(kCacheLineBytes) Record {
     Atomic<uint64_t> owner{kNoThread};
@@ -352,7 +359,10 @@ class BasicLockFreePool {
 
     // False when something overflows.
     bool Measure(size_t block_size) {
-      return CheckedAlignUp(block_size, alignment, &stride) &&
+      // Under AddressSanitizer blocks of two threads share none of its states.
+      const Alignment step = Alignment::FromBytes(
+          std::max(alignment.bytes(), kPoisonGranuleBytes));
+      return CheckedAlignUp(block_size, step, &stride) &&
              CheckedMultiply(stride, capacity, &blocks_bytes) &&
              CheckedMultiply(records, 2, &magazines) &&
              CheckedAdd(magazines, depot, &magazines) && magazines < kNone &&
@@ -466,6 +476,9 @@ class BasicLockFreePool {
       // relaxed, both: no other thread knows the pool.
       record->loaded.store(first, std::memory_order_relaxed);
       record->previous.store(first + 1, std::memory_order_relaxed);
+      // What will be put into them was given back.
+      Loaded(*record).Touch();
+      Previous(*record).Touch();
     }
     for (size_t i = layout.depot; i-- > 0;) {
       const size_t begin = i * layout.magazine_blocks;
@@ -752,6 +765,7 @@ class BasicLockFreePool {
         if (theft == Magazine::Theft::kRefused) return nullptr;
         empty = false;
       }
+      if (!kLooksAgain && empty) return nullptr;
       for (uint32_t m = 0; m < magazine_count_ && empty; ++m) {
         const typename Magazine::Sight sight = MagazineAt(m).LookAgain();
         pushes -= sight.pushes;
@@ -829,6 +843,7 @@ class BasicLockFreePool {
       ++from;
     }
     MagazineAt(from).link().store(kNamed, std::memory_order_relaxed);
+    MagazineAt(from).Touch();
     field.store(from, std::memory_order_relaxed);
     return from;
   }

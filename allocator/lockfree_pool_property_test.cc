@@ -69,6 +69,8 @@ void RunAgainstModel(Pool& pool, std::mt19937_64& random) {
   std::vector<void*> live;
   uint64_t served = 0;
   uint64_t refused = 0;
+  size_t most_live = 0;
+  size_t last_peak = 0;
   const auto on_any = [&](std::function<void()> work) {
     puppets[random() % puppets.size()]->Run(std::move(work));
   };
@@ -102,8 +104,15 @@ void RunAgainstModel(Pool& pool, std::mt19937_64& random) {
     ASSERT_EQ(stats.allocations(), served);
     ASSERT_EQ(stats.deallocations(), served - live.size());
     ASSERT_EQ(stats.failures(), refused);
-    const size_t stride = stats.committed() - stats.metadata();
-    ASSERT_EQ(stats.live(), live.size() * (stride / pool.capacity()));
+    const size_t bytes = stats.committed() - stats.metadata();
+    const size_t stride = bytes / pool.capacity();
+    ASSERT_EQ(stats.live(), live.size() * stride);
+    most_live = std::max(most_live, live.size());
+    ASSERT_GE(stats.peak(), most_live * stride);
+    ASSERT_GE(stats.peak(), last_peak);
+    ASSERT_EQ(stats.free(), bytes - stats.peak());
+    ASSERT_EQ(stats.cached(), stats.peak() - stats.live());
+    last_peak = stats.peak();
   }
   ASSERT_EQ(ledger.Check(), "");
   for (void* block : live) pool.Deallocate(block);

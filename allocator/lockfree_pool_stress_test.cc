@@ -154,6 +154,30 @@ TYPED_TEST(LockFreePoolStressTest, MoreThreadsThanRecords) {
                    60);
 }
 
+// Neighbours that are smaller than what a tool keeps one state for.
+TYPED_TEST(LockFreePoolStressTest, BlocksSmallerThanAGranule) {
+  for (const size_t block_size : {size_t{1}, size_t{4}, size_t{12}}) {
+    TypeParam pool({.block_size = block_size,
+                    .capacity = 4,
+                    .magazine_blocks = 1,
+                    .max_threads = kThreads});
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&] {
+        for (int step = 0; step < kSteps; ++step) {
+          auto* const block = static_cast<volatile char*>(pool.Allocate());
+          if (block == nullptr) continue;
+          block[0] = 1;
+          block[block_size - 1] = 1;
+          pool.Deallocate(const_cast<char*>(block));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(pool.Stats().live(), 0u);
+  }
+}
+
 TYPED_TEST(LockFreePoolStressTest, ThreadsComeAndGo) {
   TypeParam pool({.block_size = kBlockBytes,
                   .capacity = 64,

@@ -118,6 +118,18 @@ TEST(LockFreePoolTest, CountsWhatItDoes) {
   EXPECT_TRUE(stats.IdentityHolds());
 }
 
+TEST(LockFreePoolTest, BlocksThatWereTakenOnceAreNeverFreshAgain) {
+  LockFreePool pool({.block_size = 64, .capacity = 64});
+  const std::vector<void*> blocks = TakeAll(pool);
+  EXPECT_EQ(pool.Stats().peak(), 64u * 64);
+  OnAnotherThread([&] {
+    for (void* block : blocks) pool.Deallocate(block);
+  });
+  EXPECT_EQ(pool.Stats().cached(), 64u * 64);
+  EXPECT_EQ(pool.Stats().free(), 0u);
+  EXPECT_EQ(pool.Stats().peak(), 64u * 64);
+}
+
 TEST(LockFreePoolTest, SaysHowMuchOfABlockIsUsable) {
   LockFreePool pool({.block_size = 48, .capacity = 2, .alignment = 32});
   const SizedBlock block = pool.AllocateAtLeast(10, 8);

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include "primitives/os_fork.h"
 #include "primitives/os_mutex.h"
@@ -20,31 +19,12 @@ namespace {
 [[gnu::tls_model("initial-exec")]] constinit thread_local uint64_t this_thread =
     0;
 
-// What is never destroyed, because threads and pools may outlive main().
-template <class T>
-class Eternal {
- public:
-  Eternal() { ::new (memory_) T(); }
-  T* operator->() { return std::launder(reinterpret_cast<T*>(memory_)); }
-
- private:
-  alignas(T) std::byte memory_[sizeof(T)];
-};
-
 class Registry {
  public:
-  Registry() {
-    ready_ = exit_hook_.Create(&OnThreadExit).ok() &&
-             fork_hook_
-                 .Register({.before = &BeforeFork,
-                            .parent = &AfterForkInParent,
-                            .child = &AfterForkInChild},
-                           this)
-                 .ok();
-  }
+  constexpr Registry() = default;
 
   bool Add(Member* member) {
-    if (!ready_) return false;
+    if (!Ready()) return false;
     MutexLock lock(mutex_);
     member->id = ++last_id_;
     member->previous = nullptr;
@@ -63,12 +43,37 @@ class Registry {
 
   uint64_t NameThisThread() {
     // Any argument that is not null will do.
-    if (!ready_ || !exit_hook_.Arm(this).ok()) return 0;
+    if (!Ready() || !exit_hook_.Arm(this).ok()) return 0;
     // relaxed: only uniqueness matters.
     return threads_.fetch_add(1, std::memory_order_relaxed) + 1;
   }
 
  private:
+  // Whether the hooks are in place, which they are from the first call on that
+  // could do it. A thread may vanish in the midst of this, by a fork of another
+  // one: nothing here waits for another's call to end but under a lock that the
+  // child gets back, and what was done is not done again.
+  bool Ready() {
+    // acquire: pairs with the release below; the hooks are in place.
+    if (ready_.load(std::memory_order_acquire)) return true;
+    // Where this succeeds the handlers are installed, and Register() fails only
+    // when the hook is registered already.
+    uint64_t generation = 0;
+    if (!ForkGeneration(&generation).ok()) return false;
+    static_cast<void>(fork_hook_.Register({.before = &BeforeFork,
+                                           .parent = &AfterForkInParent,
+                                           .child = &AfterForkInChild},
+                                          this));
+    // From here on forks wait for the lock.
+    MutexLock lock(mutex_);
+    // relaxed: written under the lock.
+    if (ready_.load(std::memory_order_relaxed)) return true;
+    if (!exit_hook_.Create(&OnThreadExit).ok()) return false;
+    // release: pairs with the acquire above.
+    ready_.store(true, std::memory_order_release);
+    return true;
+  }
+
   static void OnThreadExit(void* self) {
     auto* const registry = static_cast<Registry*>(self);
     const uint64_t thread = this_thread;
@@ -95,7 +100,7 @@ class Registry {
     registry->mutex_.Unlock();
   }
 
-  bool ready_ = false;
+  std::atomic<bool> ready_ = false;
   Mutex mutex_;
   Member* first_ MMSB_GUARDED_BY(mutex_) = nullptr;
   uint64_t last_id_ MMSB_GUARDED_BY(mutex_) = 0;
@@ -104,20 +109,24 @@ class Registry {
   ForkHook fork_hook_;
 };
 
-Eternal<Registry>& TheRegistry() {
-  static Eternal<Registry> registry;
-  return registry;
-}
+// Never constructed at run time, so that no thread waits for another one to do
+// it, and never destroyed, because threads and pools may outlive main().
+union Eternal {
+  constexpr Eternal() : registry() {}
+  ~Eternal() {}
+  Registry registry;
+};
+constinit Eternal eternal;
 
 }  // namespace
 
-bool Add(Member* member) noexcept { return TheRegistry()->Add(member); }
+bool Add(Member* member) noexcept { return eternal.registry.Add(member); }
 
-void Remove(Member* member) noexcept { TheRegistry()->Remove(member); }
+void Remove(Member* member) noexcept { eternal.registry.Remove(member); }
 
 uint64_t ThisThread() noexcept {
   if (this_thread == 0) [[unlikely]] {
-    this_thread = TheRegistry()->NameThisThread();
+    this_thread = eternal.registry.NameThisThread();
   }
   return this_thread;
 }

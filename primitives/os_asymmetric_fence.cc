@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
+
 #include "primitives/os_error.h"
 
 namespace mmsb {
@@ -22,9 +24,21 @@ OsError Register() {
 }  // namespace
 
 bool AsymmetricFence::Available() {
-  static const bool available =
-      Register().ok() && Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED).ok();
-  return available;
+  // Several threads may ask the kernel at once; the first answer stays. None
+  // waits for another, which in a forked child may not be there any more.
+  enum Answer { kUnknown, kNo, kYes };
+  static constinit std::atomic<Answer> answer = kUnknown;
+  // relaxed, all: nothing else is published by it.
+  Answer known = answer.load(std::memory_order_relaxed);
+  if (known != kUnknown) return known == kYes;
+  const Answer found =
+      Register().ok() && Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED).ok()
+          ? kYes
+          : kNo;
+  return answer.compare_exchange_strong(known, found, std::memory_order_relaxed,
+                                        std::memory_order_relaxed)
+             ? found == kYes
+             : known == kYes;
 }
 
 OsError AsymmetricFence::Heavy() {

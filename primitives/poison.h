@@ -108,11 +108,12 @@ inline uint64_t Address(const volatile void* p) {
 //   UnpoisonDefined   access             contents defined    contents defined
 //
 // Poisoning owns nothing and cannot fail. It is as thread-safe as writing to
-// the same bytes is, and costs time in proportion to them under a tool. In
-// other builds every function is an empty constexpr one. Valgrind is spoken to
-// in programs built with -DMMSB_VALGRIND (config valgrind; the same value for
-// the whole program), by instructions that do nothing outside it, and none of
-// its headers is needed.
+// the same bytes is, and to all that share a granule of kPoisonGranuleBytes
+// with them; it costs time in proportion to them under a tool. In other builds
+// every function is an empty constexpr one. Valgrind is spoken to in programs
+// built with -DMMSB_VALGRIND (config valgrind; the same value for the whole
+// program), by instructions that do nothing outside it, and none of its headers
+// is needed.
 //
 // AddressSanitizer keeps one state for 8 bytes, "the first k are accessible".
 // Blocks that start at a multiple of 8 and whose size is one are told exactly;
@@ -128,6 +129,14 @@ inline uint64_t Address(const volatile void* p) {
 inline constexpr bool kPoisonReported = true;
 #else
 inline constexpr bool kPoisonReported = false;
+#endif
+
+// How many bytes, from a multiple of that number on, have one state, which two
+// threads must not change at one time.
+#if defined(MMSB_POISON_ASAN)
+inline constexpr size_t kPoisonGranuleBytes = 8;
+#else
+inline constexpr size_t kPoisonGranuleBytes = 1;
 #endif
 
 // `bytes` bytes at `p` are free: nobody may touch them until they are

@@ -16,7 +16,9 @@ namespace mmsb {
 // How a ModelAtomic takes the orders it is given.
 enum class ModelOrders {
   kAsGiven,
-  kRelaxed,  // weaker than asked for: what a negative control is made of
+  // Weaker than asked for: what a negative control is made of.
+  kRelaxed,
+  kAcqRelAsAcquire,
 };
 
 // Stands in for std::atomic<T> in a program under ExploreModel(): as much of
@@ -74,7 +76,11 @@ class ModelAtomic {
 
  private:
   static std::memory_order Order(std::memory_order order) {
-    return kOrders == ModelOrders::kAsGiven ? order : std::memory_order_relaxed;
+    if (kOrders == ModelOrders::kRelaxed) return std::memory_order_relaxed;
+    return kOrders == ModelOrders::kAcqRelAsAcquire &&
+                   order == std::memory_order_acq_rel
+               ? std::memory_order_acquire
+               : order;
   }
   using Bytes = std::array<std::byte, sizeof(T)>;
   static uint64_t Word(const T& value) {

@@ -175,9 +175,10 @@ class Explorer {
   }
 
   void HeavyFence() {
+    if (self == kMain) return;  // No other thread runs.
     for (uint32_t i = 0; i < threads_; ++i) {
       if (i == self) continue;
-      if (self != kMain) Step({Operation::Kind::kFence, i, true});
+      Step({Operation::Kind::kFence, i, true});
       View& mine = Self().view;
       mine.Join(workers_[i].view);
       mine.Join(seq_cst_);
@@ -264,6 +265,13 @@ class Explorer {
                    program.threads.size() <= ModelProgram::kMaxThreads,
                "ExploreModel: %zu threads", program.threads.size());
     threads_ = static_cast<uint32_t>(program.threads.size());
+    // What they do counts as done by kMain, in one view, until they start.
+    for (uint32_t i = 0; i < threads_; ++i) {
+      if (program.prepares[i] == nullptr) continue;
+      prepare_ = program.prepares[i];
+      workers_[i].turn.release();
+      main_.turn.acquire();
+    }
     bodies_ = program.threads;
     for (uint32_t i = 0; i < threads_; ++i) {
       workers_[i].view = main_.view;
@@ -283,6 +291,13 @@ class Explorer {
     for (;;) {
       workers_[number].turn.acquire();
       if (stopping_) return;
+      if (prepare_ != nullptr) {
+        self = kMain;
+        std::exchange(prepare_, nullptr)();
+        self = number;
+        main_.turn.release();
+        continue;
+      }
       bodies_[number]();
       workers_[number].ended = true;
       PassOn();
@@ -415,6 +430,7 @@ class Explorer {
   std::array<Worker, ModelProgram::kMaxThreads> workers_;
   Worker main_;
   std::vector<std::function<void()>> bodies_;
+  std::function<void()> prepare_;
   std::vector<std::vector<StoredValue>> locations_;
   View seq_cst_;
   std::vector<Logged> log_;

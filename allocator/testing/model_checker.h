@@ -50,16 +50,20 @@ namespace mmsb {
 class ModelProgram {
  public:
   // At most kMaxThreads; they start together, with all that was done before
-  // visible.
+  // visible. `prepare` is done before, on the same thread, and not explored:
+  // what the structure shall know of the thread when it starts.
   static constexpr size_t kMaxThreads = 4;
-  void Thread(std::function<void()> body) {
+  void Thread(std::function<void()> body,
+              std::function<void()> prepare = nullptr) {
     threads.push_back(std::move(body));
+    prepares.push_back(std::move(prepare));
   }
 
   // Runs when all threads have ended, and sees all they did.
   void Finally(std::function<void()> body) { finally = std::move(body); }
 
   std::vector<std::function<void()>> threads;
+  std::vector<std::function<void()>> prepares;
   std::function<void()> finally;
 };
 
