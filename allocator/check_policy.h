@@ -27,6 +27,31 @@ concept CheckPolicy = requires {
   { P::kChecked } -> std::convertible_to<bool>;
 };
 
+// A policy of one's own may leave out a part of what an allocator does, to be
+// rid of its cost or to see it: `static constexpr bool kFillsFreed = false`
+// takes the search for writes after free out of Checked, and
+// `static constexpr bool kCountsCalls = false` leaves Stats() without numbers
+// of allocations and deallocations. An allocator that heeds them says so.
+//
+//   struct Uncounted : Unchecked { static constexpr bool kCountsCalls = false;
+//   };
+template <CheckPolicy P>
+inline constexpr bool kFillsFreed = [] {
+  if constexpr (requires { P::kFillsFreed; }) {
+    return P::kChecked && P::kFillsFreed;
+  } else {
+    return P::kChecked;
+  }
+}();
+template <CheckPolicy P>
+inline constexpr bool kCountsCalls = [] {
+  if constexpr (requires { P::kCountsCalls; }) {
+    return P::kCountsCalls;
+  } else {
+    return true;
+  }
+}();
+
 }  // namespace mmsb
 
 #endif  // MMSB_ALLOCATOR_CHECK_POLICY_H_

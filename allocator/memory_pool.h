@@ -67,8 +67,9 @@ struct MemoryPoolOptions {
 // the long form, could not have been allocated with that size and alignment;
 // and Allocate() when the free block that it would hand out was written to
 // since, in its first 16 bytes: they are filled when it is freed. That costs a
-// byte of state a block, a stack twice as large, and about three times the time
-// of a call; an Unchecked pool pays none of it.
+// byte of state a block, a stack twice as large, and several times the time of
+// a call; an Unchecked pool pays none of it. Heeds kFillsFreed and kCountsCalls
+// of the policy.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
 // a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
@@ -115,7 +116,7 @@ class MemoryPool {
       --top_;
       block = BlockOf(*top_);
       if constexpr (Policy::kChecked) {
-        CheckUntouched(block);
+        if constexpr (kFillsFreed<Policy>) CheckUntouched(block);
         *top_->state = BlockState::kLive;
       }
     } else {
@@ -127,7 +128,7 @@ class MemoryPool {
       fresh_ += stride_;
       if constexpr (Policy::kChecked) *checks_.fresh++ = BlockState::kLive;
     }
-    ++allocations_;
+    if constexpr (kCountsCalls<Policy>) ++allocations_;
     AnnotatePoolAllocated(this, block, block_size_);
     return block;
   }
@@ -139,7 +140,7 @@ class MemoryPool {
     if constexpr (Policy::kChecked) {
       BlockState* const state = FindLive(block, "Deallocate");
       *state = BlockState::kFreed;
-      Fill(block);
+      if constexpr (kFillsFreed<Policy>) Fill(block);
       *top_++ = Slot{block, state};
     } else {
       *top_++ = block;
@@ -291,7 +292,7 @@ class MemoryPool {
         // A block is first handed out while all that were before are live.
         .peak = std::max(peak_blocks_, touched) * stride_,
         .allocations = allocations_,
-        .deallocations = allocations_ - live,
+        .deallocations = kCountsCalls<Policy> ? allocations_ - live : 0,
         .failures = failures_,
     });
   }

@@ -115,6 +115,19 @@ TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundInSmallBlocks) {
   }
 }
 
+struct Unfilled : Checked {
+  static constexpr bool kFillsFreed = false;
+};
+
+TEST_F(MemoryPoolDeathTest, FillsNothingWhereThePolicySaysSo) {
+  MemoryPool<SystemSource, Unfilled> pool({.block_size = 64});
+  void* const p = pool.Allocate();
+  pool.Deallocate(p);
+  EXPECT_DEATH(pool.Deallocate(p), "double free");
+  WriteUnseen(p, 0);
+  EXPECT_EQ(pool.Allocate(), p);
+}
+
 TEST_F(MemoryPoolDeathTest, MisuseInABatch) {
   const std::array<void*, 2> twice = {block_, block_};
   EXPECT_DEATH(pool_.DeallocateBatch(twice), "double free");

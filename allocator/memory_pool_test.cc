@@ -380,6 +380,22 @@ TEST(MemoryPoolTest, FreeBlocksArePoisonedAndSlackToo) {
   EXPECT_FALSE(IsPoisoned(p));
 }
 
+struct Uncounted : Unchecked {
+  static constexpr bool kCountsCalls = false;
+};
+
+TEST(MemoryPoolTest, CountsNoCallsWhereThePolicySaysSo) {
+  MemoryPool<SystemSource, Uncounted> pool({.block_size = 64});
+  const std::vector<void*> blocks = Take(pool, 3);
+  pool.Deallocate(blocks[0]);
+  const AllocatorStats stats = pool.Stats();
+  EXPECT_EQ(stats.allocations(), 0u);
+  EXPECT_EQ(stats.deallocations(), 0u);
+  EXPECT_EQ(stats.live(), 2u * 64);
+  EXPECT_EQ(stats.peak(), 3u * 64);
+  EXPECT_TRUE(stats.IdentityHolds());
+}
+
 TEST(MemoryPoolTest, UncheckedIsNoLargerForTheChecks) {
   EXPECT_LT(sizeof(MemoryPool<>), sizeof(MemoryPool<SystemSource, Checked>));
 }

@@ -2,7 +2,7 @@
 """Measures the allocators beside their peers, and prints the table of ratios.
 
     ./bazelw run -c opt //bench:report
-    ./bazelw run -c opt //bench:report -- --plots FOLDER [--rounds 10] [--only WORKLOAD...]
+    ./bazelw run -c opt //bench:report -- --plots FOLDER [--rounds 10] [--only WORKLOAD...] [--instructions]
 
 Every program is run once a round, with each malloc preloaded in turn, so that all peers share
 whatever else the machine does. A ratio is the median over the rounds of ours / theirs in the
@@ -15,8 +15,11 @@ import datetime
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from bench import report_table
 
@@ -86,6 +89,36 @@ def jobs(programs, heaps, only):
     return found
 
 
+def count_instructions(program, row):
+    """Instructions an item of a row, by callgrind: of many iterations less those of few."""
+    counts = []
+    for iterations in (50, 150):
+        with tempfile.TemporaryDirectory() as folder:
+            command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", program]
+            command += [f"--benchmark_filter={report_table.exactly([row])}", f"--benchmark_min_time={iterations}x"]
+            command += ["--benchmark_format=json"]
+            done = subprocess.run(command, capture_output=True, text=True)
+        collected = re.search(r"Collected : (\d+)", done.stderr)
+        if done.returncode != 0 or not collected:
+            sys.exit(f"report: {' '.join(command)} failed with {done.returncode}: {done.stderr.strip()[-500:]}")
+        counts.append(int(collected.group(1)))
+        benchmark = json.loads(done.stdout)["benchmarks"][0]
+    items = round(benchmark["items_per_second"] * benchmark["cpu_time"] * 1e-9)
+    return (counts[1] - counts[0]) / 100 / items
+
+
+def instructions(programs):
+    """Lines of the table of instructions, for workloads of one thread without a heap's own."""
+    workloads = ("pool_churn_1000", "pool_pairs", "arena_8192")
+    lines = []
+    for program in programs:
+        for row in rows_of(program):
+            workload, name = row.split("/")[:2]
+            if workload in workloads and name not in HEAP_ROWS:
+                lines.append(f"  {workload:20} {name:24} {count_instructions(program, row):8.1f}")
+    return "\n".join(["instructions an item, by callgrind", *sorted(lines)])
+
+
 def machine():
     model = platform.machine()
     try:
@@ -102,6 +135,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10, help="how often everything is run (10)")
     parser.add_argument("--min-time", type=float, default=0.05, help="seconds a row and round (0.05)")
     parser.add_argument("--only", nargs="+", default=[], metavar="WORKLOAD", help="beginnings of workloads' names")
+    parser.add_argument("--instructions", action="store_true", help="count instructions too, by Valgrind")
     parser.add_argument("--plots", metavar="FOLDER", help="where the drawings go")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
@@ -112,6 +146,8 @@ def main():
             from bench import report_plot as plot
         except ImportError as error:
             sys.exit(f"report: cannot draw ({error}): {ADD}, or leave --plots out")
+    if arguments.instructions and shutil.which("valgrind") is None:
+        sys.exit("report: no valgrind to count with: ./bazelw toolbox add valgrind, or leave --instructions out")
     heaps, missing = find_heaps()
     for name in missing:
         print(f"report: without {name}, which is not there: {ADD}", file=sys.stderr)
@@ -134,6 +170,9 @@ def main():
     heading = f"{machine()}; {today}; {arguments.rounds} rounds"
     print(heading)
     print(table.text())
+    if arguments.instructions:
+        print()
+        print(instructions([os.path.abspath(p) for p in arguments.programs]))
     if plot:
         folder = os.path.join(os.environ.get("BUILD_WORKING_DIRECTORY", "."), arguments.plots)
         os.makedirs(folder, exist_ok=True)

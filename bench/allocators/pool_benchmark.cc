@@ -17,6 +17,14 @@ namespace {
 
 constexpr size_t kBytes = 64;
 
+// What parts of the pool cost: the same without them.
+struct Uncounted : Unchecked {
+  static constexpr bool kCountsCalls = false;
+};
+struct Unfilled : Checked {
+  static constexpr bool kFillsFreed = false;
+};
+
 // Makes a pool of `arguments`.
 constexpr auto Of(auto... arguments) {
   return [=](auto* pool) { pool->emplace(arguments...); };
@@ -27,6 +35,10 @@ void Register() {
   constexpr MemoryPoolOptions kOptions = {.block_size = kBytes};
   RegisterPool<MemoryPool<>>("mmsb", Of(kOptions));
   RegisterPool<CheckedPool>("mmsb checked", Of(kOptions));
+  RegisterPool<MemoryPool<SystemSource, Unfilled>>("mmsb checked, unfilled",
+                                                   Of(kOptions));
+  RegisterPool<MemoryPool<SystemSource, Uncounted>>("mmsb uncounted",
+                                                    Of(kOptions));
   RegisterPool<BoostPool>("boost::pool", Of(kBytes));
   constexpr size_t kMostBlocks = size_t{1} << 20;
   RegisterPool<BareStack<kBytes>>("a bare stack", Of(kMostBlocks));
