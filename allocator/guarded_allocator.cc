@@ -82,12 +82,9 @@ GuardedAllocator::Region GuardedAllocator::RegionOf(const Entry& entry) const {
           .block_end = block + std::max<size_t>(entry.bytes, 1)};
 }
 
-void* GuardedAllocator::Take(size_t bytes, size_t alignment) noexcept {
-  Shape shape;
-  if (!Alignment::IsValid(alignment) || !Measure(bytes, alignment, &shape) ||
-      !live_table_.Reserve(live_table_.size() + 1)) {
-    return nullptr;
-  }
+void* GuardedAllocator::Take(size_t bytes, size_t alignment,
+                             const Shape& shape) noexcept {
+  if (!live_table_.Reserve(live_table_.size() + 1)) return nullptr;
   void* base = nullptr;
   if (!mapper_
            .Reserve(shape.total_bytes,
@@ -122,10 +119,14 @@ void* GuardedAllocator::Allocate(size_t bytes, size_t alignment) noexcept {
 
 void* GuardedAllocator::AllocateZeroed(size_t bytes,
                                        size_t alignment) noexcept {
-  void* p = Take(bytes, alignment);
-  if (p == nullptr && quarantine_.size() != 0) {
-    Evict(0, 0);
-    p = Take(bytes, alignment);
+  void* p = nullptr;
+  Shape shape;
+  if (Alignment::IsValid(alignment) && Measure(bytes, alignment, &shape)) {
+    p = Take(bytes, alignment, shape);
+    if (p == nullptr && quarantine_.size() != 0) {
+      Evict(0, 0);
+      p = Take(bytes, alignment, shape);
+    }
   }
   if (p == nullptr) ++failures_;
   return p;

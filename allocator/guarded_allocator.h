@@ -111,7 +111,8 @@ class GuardedAllocator {
                              Shape* shape) const;
   [[nodiscard]] Region RegionOf(const Entry& entry) const;
 
-  [[nodiscard]] void* Take(size_t bytes, size_t alignment) noexcept;
+  [[nodiscard]] void* Take(size_t bytes, size_t alignment,
+                           const Shape& shape) noexcept;
   void CheckCanary(const Entry& entry) const;
   void Evict(size_t blocks, size_t bytes) noexcept;
 

@@ -165,6 +165,17 @@ TEST(GuardedAllocatorTest, EmptiesTheQuarantineBeforeItRefuses) {
   guarded.Deallocate(p, 100, 8);
 }
 
+TEST(GuardedAllocatorTest, KeepsTheQuarantineWhenARequestIsInvalid) {
+  GuardedAllocator guarded;
+  guarded.Deallocate(guarded.Allocate(100, 8), 100, 8);
+  const size_t quarantined = guarded.quarantined_bytes();
+  EXPECT_GT(quarantined, 0u);
+  EXPECT_EQ(guarded.Allocate(SIZE_MAX, 1), nullptr);
+  EXPECT_EQ(guarded.Allocate(1, 3), nullptr);
+  EXPECT_EQ(guarded.quarantined_bytes(), quarantined);
+  EXPECT_EQ(guarded.Stats().failures(), 2u);
+}
+
 TEST(GuardedAllocatorTest, ServesAsAnUpstream) {
   GuardedAllocator guarded;
   Arena arena({.first_chunk_bytes = 1000}, AllocatorRef(guarded));

@@ -136,8 +136,9 @@ struct Chunk {
 
   Chunk* next = nullptr;  // of all chunks
   Chunk* previous = nullptr;
-  Bits clean = {};  // units that are reserved only
-  Bits dirty = {};  // units that are committed and hold no slab
+  Bits clean = {};     // units that are reserved only
+  Bits dirty = {};     // units that are committed and hold no slab
+  Bits doubtful = {};  // dirty ones that the system refused, perhaps halfway
   uint32_t clean_units = 0;
   uint32_t dirty_units = 0;
   std::array<Slab, kChunkUnits> slabs;

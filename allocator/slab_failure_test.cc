@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -159,6 +160,26 @@ class CommitLimitMapper final : public MemoryMapper {
   size_t committed_ = 0;
   size_t limit_ = std::numeric_limits<size_t>::max();
 };
+
+// What was refused may have lost access on the way.
+TEST(SlabFailure, UsesMemoryThatTheSystemDidNotTakeBack) {
+  FaultyMapper mapper;
+  SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+  for (int round = 0; round < 3; ++round) {
+    std::vector<void*> blocks;
+    for (int i = 0; i < 400; ++i) {
+      blocks.push_back(slab.Allocate(1000, 8));
+      ASSERT_NE(blocks.back(), nullptr);
+      std::memset(blocks.back(), 1, 1000);
+    }
+    for (void* const block : blocks) slab.Deallocate(block, 1000, 8);
+    mapper.FailFrom(0, std::numeric_limits<uint64_t>::max(), ENOMEM);
+    EXPECT_EQ(slab.Purge(), 0u);
+    mapper.FailFrom(0, 0, ENOMEM);
+  }
+  slab.Purge();
+  EXPECT_EQ(slab.Stats().committed(), slab.Stats().metadata());
+}
 
 // A class that has nothing gets what another class has no use for.
 TEST(SlabFailure, TriesWhatLiesIdleBeforeItGivesUp) {

@@ -13,6 +13,8 @@
 #include "allocator/slab.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
+#include "primitives/os_error.h"
+#include "primitives/os_fork.h"
 
 // ThreadSanitizer: the decay's thread is started in forked children here.
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
@@ -57,6 +59,36 @@ template <class Child>
 void ExpectInChild(Child&& child) {
   GTEST_FLAG_SET(death_test_style, "fast");
   EXPECT_EXIT(std::_Exit(child() ? 0 : 1), ::testing::ExitedWithCode(0), "");
+}
+
+// A thread makes the process's first allocator while another one forks. First
+// of these tests: behind another there is nothing left to make.
+TEST(SlabForkDeathTest, AForkDuringTheFirstConstruction) {
+  static std::atomic<bool> begun = false;
+  static std::thread first;
+  ForkHook hook;
+  const OsError error = hook.Register(
+      {.before =
+           [](void*) {
+             first = std::thread([] {
+               begun = true;
+               const SlabAllocator slab({.decay_ns = 0});
+             });
+             while (!begun) std::this_thread::yield();
+             // Until it waits for the fork.
+             std::this_thread::sleep_for(std::chrono::milliseconds(50));
+           }},
+      nullptr);
+  ASSERT_TRUE(error.ok());
+  ExpectInChild([] {
+    std::thread([] {
+      std::this_thread::sleep_for(std::chrono::seconds(10));
+      std::_Exit(2);
+    }).detach();
+    SlabAllocator slab({.decay_ns = 0});
+    return slab.Allocate(1, 1) != nullptr;
+  });
+  first.join();
 }
 
 TEST(SlabForkDeathTest, TheChildGoesOnWhateverOtherThreadsWereDoing) {

@@ -278,17 +278,16 @@ void Heap::StartDecayThread() {
   decay_mutex_.Unlock();
 }
 
-void* Heap::AllocateLarge(size_t bytes, size_t alignment) {
+void* Heap::AllocateLarge(size_t bytes, size_t alignment, size_t* block_bytes) {
   void* p = nullptr;
-  size_t block_bytes = 0;
   if (ready_ && Alignment::IsValid(alignment) &&
-      large_.BlockBytes(bytes, &block_bytes)) {
+      large_.BlockBytes(bytes, block_bytes)) {
     p = large_.Allocate(bytes, alignment);
     // What lies idle may be what the system is short of.
     if (p == nullptr && Purge() != 0) p = large_.Allocate(bytes, alignment);
   }
   if (p != nullptr) {
-    NotePeak(block_bytes);
+    NotePeak(*block_bytes);
   } else {
     // relaxed: a count.
     failures_.fetch_add(1, std::memory_order_relaxed);
@@ -296,23 +295,21 @@ void* Heap::AllocateLarge(size_t bytes, size_t alignment) {
   return p;
 }
 
-bool Heap::DeallocateLarge(void* p) {
-  size_t bytes = 0;
-  if (large_.Find(p, &bytes) != p || !large_.Deallocate(p)) return false;
+bool Heap::DeallocateLarge(void* p, size_t block_bytes) {
+  if (!large_.Deallocate(p)) return false;
   // relaxed: a count.
-  out_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+  out_bytes_.fetch_sub(block_bytes, std::memory_order_relaxed);
   return true;
 }
 
-bool Heap::ShrinkLarge(void* p, size_t bytes) {
+bool Heap::ShrinkLarge(void* p, size_t bytes, size_t* block_bytes) {
   size_t before = 0;
-  size_t after = 0;
   if (large_.Find(p, &before) != p || !large_.Shrink(p, bytes) ||
-      !large_.BlockBytes(bytes, &after)) {
+      !large_.BlockBytes(bytes, block_bytes)) {
     return false;
   }
   // relaxed: a count.
-  out_bytes_.fetch_sub(before - after, std::memory_order_relaxed);
+  out_bytes_.fetch_sub(before - *block_bytes, std::memory_order_relaxed);
   return true;
 }
 
@@ -382,7 +379,7 @@ size_t Heap::ReleaseIdle() {
 }
 
 size_t Heap::Purge() {
-  ThreadCache* const cache = thread_caches.Find(id_);
+  ThreadCache* const cache = CacheList::FindMine(id_);
   if (cache != nullptr) FlushAll(*cache);
   {
     const MutexLock lock(drain_mutex_);
@@ -427,6 +424,7 @@ Heap::ClassCounts Heap::CountClasses() {
 }
 
 SizeHistogram Heap::Histogram() {
+  const MutexLock lock(drain_mutex_);
   SizeHistogram histogram = large_.Histogram();
   const ClassCounts counts = CountClasses();
   for (size_t i = 0; i < kSlabClasses; ++i) {

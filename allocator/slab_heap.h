@@ -103,14 +103,17 @@ class Heap {
     PushSlowly(slab_class, block);
   }
 
-  [[nodiscard]] void* AllocateLarge(size_t bytes, size_t alignment);
+  // A block of `*block_bytes` bytes.
+  [[nodiscard]] void* AllocateLarge(size_t bytes, size_t alignment,
+                                    size_t* block_bytes);
 
-  // Gives back a block that AllocateLarge() returned; false when there is none.
-  [[nodiscard]] bool DeallocateLarge(void* p);
+  // Gives back a block of AllocateLarge(), of `block_bytes` bytes; false when
+  // there is none.
+  [[nodiscard]] bool DeallocateLarge(void* p, size_t block_bytes);
 
   // Makes a large block one of `bytes` bytes where it lies, if it need not
-  // grow.
-  [[nodiscard]] bool ShrinkLarge(void* p, size_t bytes);
+  // grow; it has `*block_bytes` then.
+  [[nodiscard]] bool ShrinkLarge(void* p, size_t bytes, size_t* block_bytes);
 
   // The size of the block that begins at `p`, live or not; 0 when `p` is in no
   // chunk and no large block begins there. Of other addresses in chunks it says

@@ -82,6 +82,8 @@ bool LargeBlocks::Shrink(void* p, size_t bytes) {
   }
   sizes_.Add(entry->bytes, 0, 1);
   sizes_.Add(block_bytes, 1);
+  ++counts_.allocations;
+  ++counts_.deallocations;
   entry->bytes = block_bytes;
   counts_.live -= rest;
   return true;

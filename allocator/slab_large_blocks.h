@@ -63,9 +63,9 @@ class LargeBlocks {
     }
   }
 
+  // A block that shrank counts as one given back and one handed out; so below.
   [[nodiscard]] Counts GetCounts();
 
-  // A block that shrank counts as one given back and one handed out.
   [[nodiscard]] SizeHistogram Histogram();
 
   // For the fork hook.

@@ -10,6 +10,7 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/raw_allocator.h"
+#include "allocator/size_histogram.h"
 #include "allocator/slab.h"
 #include "allocator/testing/block_ledger.h"
 #include "gtest/gtest.h"
@@ -143,6 +144,9 @@ class Program {
     EXPECT_TRUE(stats.IdentityHolds());
     EXPECT_EQ(stats.live(), block_bytes_);
     EXPECT_EQ(stats.allocations() - stats.deallocations(), live_.size());
+    const SizeHistogram sizes = slab_.Histogram();
+    EXPECT_EQ(sizes.allocations(), stats.allocations());
+    EXPECT_EQ(sizes.deallocations(), stats.deallocations());
   }
 
   std::mt19937_64 random_;

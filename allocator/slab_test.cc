@@ -369,6 +369,20 @@ TEST(SlabAllocator, KeepsManyInstancesApart) {
   }
 }
 
+TEST(SlabAllocator, PurgesItsCallersStacksHoweverManyInstancesThereAre) {
+  std::vector<std::unique_ptr<SlabAllocator>> slabs;
+  for (int i = 0; i < 9; ++i) {
+    slabs.push_back(
+        std::make_unique<SlabAllocator>(SlabOptions{.decay_ns = 0}));
+    slabs.back()->Deallocate(slabs.back()->Allocate(64, 8), 64, 8);
+  }
+  for (auto& slab : slabs) {
+    EXPECT_GT(slab->Stats().cached(), 0u);
+    slab->Purge();
+    EXPECT_EQ(slab->Stats().cached(), 0u);
+  }
+}
+
 TEST(SlabAllocator, GivesEverythingBackToTheMapper) {
   FaultyMapper mapper;
   {
@@ -394,6 +408,30 @@ TEST(SlabAllocator, PoisonsFreedBlocksAndSlack) {
   EXPECT_TRUE(IsPoisoned(p));
   EXPECT_TRUE(IsPoisoned(p + 103));
   const SizedBlock block = slab.AllocateAtLeast(100, 8);
+  EXPECT_FALSE(IsPoisoned(static_cast<char*>(block.data) + block.bytes - 1));
+  slab.Deallocate(block.data);
+}
+
+TEST(SlabAllocator, PoisonsTheSlackOfLargeBlocks) {
+  if (!kPoisonReported) GTEST_SKIP() << "no tool that watches accesses";
+  SlabAllocator slab;
+  auto* p = static_cast<char*>(slab.Allocate(100'001, 8));
+  const size_t block_bytes = slab.UsableSize(p);
+  EXPECT_FALSE(IsPoisoned(p + 100'000));
+  EXPECT_TRUE(IsPoisoned(p + 100'008));
+  EXPECT_TRUE(IsPoisoned(p + block_bytes - 1));
+  EXPECT_EQ(slab.Reallocate(p, 100'001, 100'100, 8), p);
+  EXPECT_FALSE(IsPoisoned(p + 100'099));
+  EXPECT_TRUE(IsPoisoned(p + 100'104));
+  EXPECT_EQ(slab.Reallocate(p, 100'100, 40'000, 8), p);
+  EXPECT_FALSE(IsPoisoned(p + 39'999));
+  EXPECT_TRUE(IsPoisoned(p + 40'000));
+  slab.Deallocate(p, 40'000, 8);
+  p = static_cast<char*>(slab.AllocateZeroed(kSlabMaxBytes + 1, 1));
+  EXPECT_FALSE(IsPoisoned(p + kSlabMaxBytes));
+  EXPECT_TRUE(IsPoisoned(p + kSlabMaxBytes + 8));
+  slab.Deallocate(p);
+  const SizedBlock block = slab.AllocateAtLeast(kSlabMaxBytes + 1, 1);
   EXPECT_FALSE(IsPoisoned(static_cast<char*>(block.data) + block.bytes - 1));
   slab.Deallocate(block.data);
 }

@@ -1,15 +1,12 @@
 #include "allocator/slab_thread_cache.h"
 
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include "allocator/slab_size_classes.h"
 #include "primitives/os_fork.h"
 #include "primitives/os_mutex.h"
 #include "primitives/os_thread_exit.h"
-#include "primitives/thread_annotations.h"
 
 namespace mmsb::slab_internal {
 
@@ -22,15 +19,19 @@ namespace {
 constinit Mutex registry;
 
 struct Hooks {
-  ThreadExitHook exit;
   ForkHook fork;
-  bool exit_created = false;
-  bool fork_registered = false;
+  ThreadExitHook exit;
+  bool exit_created = false;  // guarded by `registry`
 };
-constinit Mutex hooks_mutex;
+
+// Without a destructor.
+union HooksStorage {
+  constexpr HooksStorage() : hooks() {}
+  constexpr ~HooksStorage() {}
+  Hooks hooks;
+};
+constinit HooksStorage storage;
 constinit std::atomic<bool> hooks_ready = false;
-alignas(Hooks) constinit std::byte hooks_storage[sizeof(Hooks)] = {};
-constinit Hooks* hooks MMSB_GUARDED_BY(hooks_mutex) = nullptr;
 
 }  // namespace
 
@@ -42,15 +43,15 @@ ThreadCache* CacheList::First() {
 bool CacheList::Prepare() {
   // acquire: pairs with the release below.
   if (hooks_ready.load(std::memory_order_acquire)) return true;
-  const MutexLock lock(hooks_mutex);
-  if (hooks == nullptr) hooks = ::new (hooks_storage) Hooks;
-  if (!hooks->exit_created) {
-    hooks->exit_created = hooks->exit.Create(&CacheList::OnThreadExit).ok();
+  Hooks& hooks = storage.hooks;
+  // No fork happens while `registry` is held, once this has returned; and this
+  // holds no lock of ours, which a fork that it waits for would copy.
+  if (!hooks.fork.EnsureRegistered(registry).ok()) return false;
+  const MutexLock lock(registry);
+  if (!hooks.exit_created) {
+    hooks.exit_created = hooks.exit.Create(&CacheList::OnThreadExit).ok();
   }
-  if (!hooks->fork_registered) {
-    hooks->fork_registered = hooks->fork.Register(registry).ok();
-  }
-  if (!hooks->exit_created || !hooks->fork_registered) return false;
+  if (!hooks.exit_created) return false;
   // release: pairs with the acquire above, and where a thread is armed.
   hooks_ready.store(true, std::memory_order_release);
   return true;
@@ -76,15 +77,11 @@ ThreadCache* CacheList::FindOrAdopt(uint64_t heap_id, bool* may_add) {
   if (mine.ended) return nullptr;
   if (!mine.armed) {
     // Ready, or there would be no heap to ask for; not guarded once it is.
-    auto* const ready = std::launder(reinterpret_cast<Hooks*>(hooks_storage));
-    mine.armed = ready->exit.Arm(&mine).ok();
+    mine.armed = storage.hooks.exit.Arm(&mine).ok();
     if (!mine.armed) return nullptr;
   }
   const MutexLock lock(registry);
-  ThreadCache* cache = mine.first;
-  while (cache != nullptr && cache->heap_id != heap_id) {
-    cache = cache->next_of_thread;
-  }
+  ThreadCache* cache = FindInThread(heap_id);
   if (cache == nullptr && orphans_ != nullptr) {
     cache = orphans_;
     orphans_ = cache->next_orphan;
@@ -95,6 +92,11 @@ ThreadCache* CacheList::FindOrAdopt(uint64_t heap_id, bool* may_add) {
   }
   *may_add = cache == nullptr;
   return cache;
+}
+
+ThreadCache* CacheList::FindMine(uint64_t heap_id) {
+  const MutexLock lock(registry);
+  return FindInThread(heap_id);
 }
 
 void CacheList::Add(ThreadCache* cache, uint64_t heap_id) {
@@ -144,6 +146,14 @@ void CacheList::OnThreadExit(void* caches) {
   }
   *mine = {};
   mine->ended = true;
+}
+
+ThreadCache* CacheList::FindInThread(uint64_t heap_id) {
+  ThreadCache* cache = thread_caches.first;
+  while (cache != nullptr && cache->heap_id != heap_id) {
+    cache = cache->next_of_thread;
+  }
+  return cache;
 }
 
 void CacheList::LinkToThread(ThreadCache* cache) {

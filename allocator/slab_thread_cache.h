@@ -110,6 +110,9 @@ class CacheList {
   // `*may_add` says whether the thread may have one through Add().
   [[nodiscard]] ThreadCache* FindOrAdopt(uint64_t heap_id, bool* may_add);
 
+  // The calling thread's cache, or null.
+  [[nodiscard]] static ThreadCache* FindMine(uint64_t heap_id);
+
   // Makes a new cache, in zeros, the calling thread's.
   void Add(ThreadCache* cache, uint64_t heap_id);
 
@@ -127,6 +130,8 @@ class CacheList {
  private:
   static void OnThreadExit(void* caches);
   static void LinkToThread(ThreadCache* cache);
+  // Under the registry's lock.
+  [[nodiscard]] static ThreadCache* FindInThread(uint64_t heap_id);
 
   // Guarded by the registry's lock.
   ThreadCache* caches_ = nullptr;

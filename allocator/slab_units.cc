@@ -169,14 +169,17 @@ bool Units::RemoveChunk(Chunk* chunk) {
 
 bool Units::CommitUnits(Chunk* chunk, size_t unit, size_t units) {
   uint32_t clean = 0;
+  bool commit = false;
   for (size_t i = unit; i < unit + units; ++i) {
     if (Chunk::Has(chunk->clean, i)) ++clean;
+    commit |= Chunk::Has(chunk->clean, i) || Chunk::Has(chunk->doubtful, i);
   }
-  if (clean != 0 && !memory_.Commit(chunk->UnitAt(unit), units * kUnitBytes,
-                                    clean * kUnitBytes)) {
+  if (commit && !memory_.Commit(chunk->UnitAt(unit), units * kUnitBytes,
+                                clean * kUnitBytes)) {
     return false;
   }
   for (size_t i = unit; i < unit + units; ++i) {
+    if (Chunk::Has(chunk->doubtful, i)) Chunk::Flip(chunk->doubtful, i);
     Chunk::Flip(Chunk::Has(chunk->clean, i) ? chunk->clean : chunk->dirty, i);
   }
   const uint32_t dirty = static_cast<uint32_t>(units) - clean;
@@ -193,15 +196,18 @@ size_t Units::ReleaseRun(Chunk* chunk, size_t unit, int64_t deadline) {
     ++end;
   }
   const size_t units = end - unit;
-  // What the system refuses stays dirty.
-  if (units == 0 ||
-      !memory_.Decommit(chunk->UnitAt(unit), units * kUnitBytes)) {
-    return 0;
-  }
+  if (units == 0) return 0;
+  const bool taken = memory_.Decommit(chunk->UnitAt(unit), units * kUnitBytes);
   for (size_t i = unit; i < end; ++i) {
+    if (Chunk::Has(chunk->doubtful, i) == taken) {
+      Chunk::Flip(chunk->doubtful, i);
+    }
+    // What the system refuses stays dirty.
+    if (!taken) continue;
     Chunk::Flip(chunk->dirty, i);
     Chunk::Flip(chunk->clean, i);
   }
+  if (!taken) return 0;
   chunk->clean_units += static_cast<uint32_t>(units);
   chunk->dirty_units -= static_cast<uint32_t>(units);
   dirty_units_ -= units;

@@ -26,9 +26,9 @@ namespace mmsb {
 // from and none is kept back, so Stats() has live == committed; what the
 // upstream itself holds is upstream().Stats(). A resize in place counts as a
 // deallocation of the old size and an allocation of the new one. A caller that
-// gives a block back with another size than it asked for makes
-// Stats().IdentityHolds() false, or the histogram tell of it. AllocateAtLeast()
-// is not passed on, since its blocks come back with any of several sizes.
+// gives a block back with another size than it asked for puts live() off by the
+// difference, unnoticed (TrackingAllocator notices). AllocateAtLeast() is not
+// passed on, since its blocks come back with any of several sizes.
 //
 // Null exactly when the upstream returns null. O(1) above the upstream's cost;
 // a few instructions.

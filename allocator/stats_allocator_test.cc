@@ -93,13 +93,18 @@ TYPED_TEST(StatsAllocatorTest, CountsAResizeAsOneOfEach) {
   EXPECT_TRUE(counted.Stats().IdentityHolds());
 }
 
-TYPED_TEST(StatsAllocatorTest, TellsOfABlockThatCameBackTooLarge) {
+TYPED_TEST(StatsAllocatorTest, IsOffByTheDifferenceWhenSizesDiffer) {
   StatsAllocator<SystemSource, TypeParam> counted;
   void* const a = counted.Allocate(100, 8);
   void* const b = counted.Allocate(100, 8);
-  counted.Deallocate(a, 100, 8);
-  counted.Deallocate(b, 99, 8);
-  EXPECT_EQ(counted.Stats().live(), 1u);
+  void* const c = counted.Allocate(100, 8);
+  counted.Deallocate(a, 99, 8);
+  EXPECT_EQ(counted.Stats().live(), 201u);
+  counted.Deallocate(b, 111, 8);
+  EXPECT_EQ(counted.Stats().live(), 90u);
+  counted.Deallocate(c, 90, 8);
+  EXPECT_EQ(counted.Stats().live(), 0u);
+  EXPECT_TRUE(counted.Stats().IdentityHolds());
 }
 
 TEST(LocalCountersTest, MoreGivenBackThanTakenBreaksTheIdentity) {

@@ -132,6 +132,11 @@ OsError ForkHook::Register(Mutex& mutex) {
       &mutex);
 }
 
+OsError ForkHook::EnsureRegistered(Mutex& mutex) {
+  const OsError error = Register(mutex);
+  return error.code() == EBUSY ? OsError() : error;
+}
+
 void ForkHook::Unregister() { registry.Remove(this); }
 
 OsError ForkGeneration(uint64_t* generation) {

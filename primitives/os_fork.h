@@ -57,6 +57,10 @@ class ForkHook {
   // and unlocked after it in both processes.
   OsError Register(Mutex& mutex);
 
+  // The same, where it is fine that the hook is registered already: for hooks
+  // that live as long as the process, which several threads may come to need.
+  OsError EnsureRegistered(Mutex& mutex);
+
   // No callback is run from here on. Nothing happens when none was.
   void Unregister();
 

@@ -108,7 +108,7 @@ TEST(ForkHookTest, MissingCallbacksAreLeftOut) {
 // An object with a lock, as a pool would be.
 class Counter {
  public:
-  OsError Register() { return hook_.Register(mutex_); }
+  OsError Register() { return hook_.EnsureRegistered(mutex_); }
   void Add() {
     MutexLock lock(mutex_);
     // volatile: stored one after the other, as a fork in between would see.
@@ -130,6 +130,7 @@ class Counter {
 
 TEST(ForkHookTest, AChildOfAThreadedProcessFindsTheObjectWholeAndUnlocked) {
   Counter counter;
+  ASSERT_TRUE(counter.Register().ok());
   ASSERT_TRUE(counter.Register().ok());
   std::atomic<bool> stop = false;
   std::thread other([&] {

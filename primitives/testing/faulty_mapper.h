@@ -14,6 +14,8 @@ namespace mmsb {
 
 // A MemoryMapper for tests: passes calls on to another, lets chosen ones fail
 // without doing anything, and knows how many bytes its user has not released.
+// A Decommit() that fails has taken access to the first half of its range, as a
+// system may that gives up on the way.
 //
 // The upstream mapper is not owned. Not thread-safe.
 //
@@ -65,7 +67,13 @@ class FaultyMapper final : public MemoryMapper {
   }
 
   OsError Decommit(void* address, size_t bytes) override {
-    if (Fails()) return OsError("injected fault", code_);
+    if (Fails()) {
+      const size_t half = AlignDown(bytes / 2, upstream_.Granule());
+      if (half != 0) {
+        static_cast<void>(upstream_.Protect(address, half, Access::kNone).ok());
+      }
+      return OsError("injected fault", code_);
+    }
     return upstream_.Decommit(address, bytes);
   }
 

@@ -48,6 +48,20 @@ TEST_F(FaultyMapperTest, FailsTheChosenCallsAndOnlyThose) {
   EXPECT_EQ(mapper_.failures(), 2u);
 }
 
+TEST_F(FaultyMapperTest, ADecommitFailsHalfway) {
+  void* p = nullptr;
+  ASSERT_TRUE(mapper_.Reserve(2 * granule_, mapper_.Granule(), &p).ok());
+  ASSERT_TRUE(mapper_.Commit(p, 2 * granule_).ok());
+  auto* const bytes = static_cast<volatile char*>(p);
+  mapper_.FailFrom(0, 1, ENOMEM);
+  EXPECT_FALSE(mapper_.Decommit(p, 2 * granule_).ok());
+  bytes[granule_] = 1;
+  EXPECT_DEATH(bytes[0] = 1, "");
+  ASSERT_TRUE(mapper_.Commit(p, 2 * granule_).ok());
+  bytes[0] = 1;
+  ASSERT_TRUE(mapper_.Release(p, 2 * granule_).ok());
+}
+
 TEST_F(FaultyMapperTest, EveryOperationCanFailWithoutEffect) {
   void* p = nullptr;
   ASSERT_TRUE(mapper_.Reserve(granule_, mapper_.Granule(), &p).ok());
