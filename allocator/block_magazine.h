@@ -225,16 +225,19 @@ class alignas(kCacheLineBytes) BlockMagazine {
 
   // Takes the block at `bottom`, the newest.
   std::byte* Take(uint64_t bottom) {
+    uint64_t top;
     if (asymmetric_) [[likely]] {
       // release: pairs with the acquire in Steal; a thief that reads this value
       // sees the blocks that were pushed before.
       bottom_.store(bottom, std::memory_order_release);
       Sync::LightFence();
+      // relaxed: the fence orders it; see Steal.
+      top = top_.load(std::memory_order_relaxed);
     } else {
-      // seq_cst, as the load below: before or behind the thief's two loads.
+      // seq_cst, both: before or behind the thief's two loads.
       bottom_.exchange(bottom, std::memory_order_seq_cst);
+      top = top_.load(std::memory_order_seq_cst);
     }
-    const uint64_t top = top_.load(std::memory_order_seq_cst);
     // relaxed: written by the owner alone.
     std::byte* const block = SlotAt(bottom).load(std::memory_order_relaxed);
     if (!Below(bottom, top)) [[likely]]

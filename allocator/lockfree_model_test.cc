@@ -39,9 +39,10 @@ void ExpectPassed(const ModelResult& result) {
                                   std::to_string(result.executions));
 }
 
-// Of a negative control: that the exploration stopped at that very error.
+// Of a negative control: that the exploration stopped at an error that ends
+// like this.
 void ExpectCaught(const ModelResult& result, const std::string& error) {
-  EXPECT_TRUE(result.error.starts_with(error + "\n"))
+  EXPECT_TRUE(result.error.substr(0, result.error.find('\n')).ends_with(error))
       << "stopped at: " << result.error;
 }
 
@@ -115,13 +116,11 @@ TEST(IndexStackModelTest, HandsOutEachNumberOnce) {
 }
 
 TEST(IndexStackModelTest, WithoutTagsIsCaught) {
-  const ModelResult result = ExploreStack<Asymmetric, BareIndex>();
-  EXPECT_NE(result.error, "");
+  ExpectCaught(ExploreStack<Asymmetric, BareIndex>(), "a number twice");
 }
 
 TEST(IndexStackModelTest, WithWeakerOrdersIsCaught) {
-  const ModelResult result = ExploreStack<RelaxedOrders>();
-  EXPECT_NE(result.error, "");
+  ExpectCaught(ExploreStack<RelaxedOrders>(), "is used by two threads at once");
 }
 
 // A magazine of two slots, and blocks that only their holder uses.
@@ -222,18 +221,19 @@ TYPED_TEST(MagazineModelTest, OwnerGivesBetweenTwoTakings) {
 
 TYPED_TEST(MagazineModelTest, TwoThieves) {
   ExpectPassed(ExploreMagazine<TypeParam>(&TakeTwo<TypeParam>, {1, 1},
-                                          {.max_preemptions = 3}));
+                                          {.max_preemptions = 2}));
 }
 
 TEST(MagazineControlTest, WithoutTheHeavyFenceIsCaught) {
-  EXPECT_NE(ExploreMagazine<WithoutFences>(&TakeTwo<WithoutFences>, {2}).error,
-            "");
+  ExpectCaught(ExploreMagazine<WithoutFences>(&TakeTwo<WithoutFences>, {2}),
+               "is used by two threads at once");
 }
 
 // Where there is a heavy fence it does what the orders would; here it is they.
 TEST(MagazineControlTest, WithWeakerOrdersIsCaught) {
   using Relaxed = ModelSync<false, ModelOrders::kRelaxed>;
-  EXPECT_NE(ExploreMagazine<Relaxed>(&TakeTwo<Relaxed>, {2}).error, "");
+  ExpectCaught(ExploreMagazine<Relaxed>(&TakeTwo<Relaxed>, {2}),
+               "is used by two threads at once");
 }
 
 // The whole pool: as many blocks as threads, each of which takes one at a time
@@ -284,7 +284,9 @@ ModelResult ExplorePool(size_t blocks, size_t records, size_t threads,
 constexpr ModelOptions kBounds = {.max_preemptions = 2, .max_stale_reads = 1};
 
 TEST(PoolModelTest, AsManyBlocksAsThreadsIsEnough) {
-  ExpectPassed(ExplorePool<Asymmetric>(2, 2, 2, 2, kBounds));
+  ExpectPassed(ExplorePool<Asymmetric>(2, 2, 2, 1, kBounds));
+  ExpectPassed(ExplorePool<Asymmetric>(
+      2, 2, 2, 2, {.max_preemptions = 1, .max_stale_reads = 1}));
 }
 
 TEST(PoolModelTest, SoItIsWithSymmetricFences) {
@@ -384,7 +386,8 @@ TEST(PoolModelTest, ASingleLookIsCaught) {
 }
 
 TEST(PoolModelTest, WithWeakerOrdersIsCaught) {
-  EXPECT_NE(ExplorePool<RelaxedOrders>(2, 2, 2, 1, kBounds).error, "");
+  ExpectCaught(ExplorePool<RelaxedOrders>(2, 2, 2, 1, kBounds),
+               "is used by two threads at once");
 }
 
 }  // namespace

@@ -107,7 +107,8 @@ struct LockFreePoolOptions {
 // block from the list, and last a single block from any magazine, as a thief.
 // An owner whose magazines are both full exchanges one for an empty one, and if
 // there is none puts the single block into the list, as threads without a
-// record do with every block.
+// record do with every block; these take from the list first, then one block
+// out of a magazine of full_, which they own while it is popped.
 //
 // Blocks never move between places. They only go from live to free and back,
 // one at a time, by one atomic store or compare-exchange of the magazine or the
@@ -238,8 +239,21 @@ class BasicLockFreePool {
   }
 
   // In place when the new size fits a block, as the old one did; else null.
-  [[nodiscard]] void* Reallocate(void* p, size_t /*old_bytes*/,
-                                 size_t new_bytes, size_t alignment) noexcept {
+  [[nodiscard]] void* Reallocate(void* p, size_t old_bytes, size_t new_bytes,
+                                 size_t alignment) noexcept {
+    if constexpr (Policy::kChecked) {
+      if (!Fits(old_bytes, alignment)) {
+        Die("LockFreePool::Reallocate(%p, %zu, %zu, %zu): wrong size or "
+            "alignment, the pool's blocks have %zu bytes at multiples of %zu",
+            p, old_bytes, new_bytes, alignment, block_size_,
+            alignment_.bytes());
+      }
+      auto* const block = static_cast<std::byte*>(p);
+      // relaxed: the caller holds the block, and nobody else changes it.
+      DieUnlessLive(block, "Reallocate",
+                    states_[CheckAddress(block, "Reallocate")].load(
+                        std::memory_order_relaxed));
+    }
     return Fits(new_bytes, alignment) ? p : nullptr;
   }
 
@@ -270,8 +284,9 @@ class BasicLockFreePool {
 
   // Exact when no call is running; a guess otherwise. `free` counts the blocks
   // in magazines that no thread has taken yet, and `peak` all others: more were
-  // never live, but perhaps never so many. Takes time in proportion to the
-  // number of magazines and of blocks in the list.
+  // never live, but perhaps never so many. What lies nowhere is live: the
+  // identity holds by construction, and says nothing about lost blocks. Takes
+  // time in proportion to the number of magazines and of blocks in the list.
   [[nodiscard]] AllocatorStats Stats() const noexcept {
     size_t fresh = 0;
     size_t cached = 0;
@@ -308,7 +323,7 @@ class BasicLockFreePool {
   static constexpr bool kLooksAgain = !requires { Sync::kLooksOnce; };
 
   // Whose fields but the first are its owner's.
-  struct alignas(kCacheLineBytes) Record {
+  struct alignas(kFalseSharingBytes) Record {
     Atomic<uint64_t> owner{kNoThread};
     // Indices of magazines. Others look at them for blocks without an owner.
     Atomic<uint32_t> loaded{0};
@@ -528,29 +543,42 @@ class BasicLockFreePool {
   // Checked: marks the live block at `block` as freed; ends the process when
   // there is none.
   void CheckLive(std::byte* block) {
+    const size_t index = CheckAddress(block, "Deallocate");
+    // relaxed: of two threads that free one block, one reads what the other
+    // wrote, in any order; nothing else is published by it.
+    DieUnlessLive(
+        block, "Deallocate",
+        states_[index].exchange(BlockState::kFreed, std::memory_order_relaxed));
+  }
+
+  // The index of the block that starts at `block`; `call` is told to who reads
+  // why the process ended.
+  [[nodiscard]] size_t CheckAddress(std::byte* block, const char* call) const {
     if (!Owns(block)) {
-      Die("LockFreePool::Deallocate(%p): foreign pointer, not of this pool",
+      Die("LockFreePool::%s(%p): foreign pointer, not of this pool", call,
           static_cast<void*>(block));
     }
     const size_t index = IndexOf(block);
     const size_t offset =
         static_cast<size_t>(block - blocks_) - index * stride_;
     if (offset != 0) {
-      Die("LockFreePool::Deallocate(%p): interior pointer, %zu bytes behind "
-          "the start of a block",
-          static_cast<void*>(block), offset);
+      Die("LockFreePool::%s(%p): interior pointer, %zu bytes behind the start "
+          "of a block",
+          call, static_cast<void*>(block), offset);
     }
-    // relaxed: of two threads that free one block, one reads what the other
-    // wrote, in any order; nothing else is published by it.
-    switch (states_[index].exchange(BlockState::kFreed,
-                                    std::memory_order_relaxed)) {
+    return index;
+  }
+
+  static void DieUnlessLive(std::byte* block, const char* call,
+                            BlockState state) {
+    switch (state) {
       case BlockState::kLive:
         return;
       case BlockState::kFreed:
-        Die("LockFreePool::Deallocate(%p): double free",
+        Die("LockFreePool::%s(%p): double free", call,
             static_cast<void*>(block));
       case BlockState::kFresh:
-        Die("LockFreePool::Deallocate(%p): the block was never allocated",
+        Die("LockFreePool::%s(%p): the block was never allocated", call,
             static_cast<void*>(block));
     }
   }
@@ -563,7 +591,8 @@ class BasicLockFreePool {
   [[gnu::noinline]] void* AllocateSlow() noexcept {
     std::byte* block = nullptr;
     if (capacity_ != 0) {
-      if (Record* const record = ThisRecord()) block = TakeFromRecord(*record);
+      Record* const record = ThisRecord();
+      block = record != nullptr ? TakeFromRecord(*record) : TakeFromShared();
       if (block == nullptr) block = TakeFromAnywhere();
     }
     if (block == nullptr) {
@@ -648,7 +677,8 @@ class BasicLockFreePool {
   }
 
   // Makes `magazine` the loaded one, the loaded one the previous one, and
-  // returns what was previous. Never is a magazine in two records' fields.
+  // returns what was previous. A magazine may be in two fields of records for a
+  // moment; the caller owns both.
   [[nodiscard]] uint32_t Load(Record& record, uint32_t magazine) {
     const uint32_t loaded = record.loaded.load(std::memory_order_relaxed);
     const uint32_t previous = record.previous.load(std::memory_order_relaxed);
@@ -682,6 +712,22 @@ class BasicLockFreePool {
           !AdoptBlocks(record)) {
         return nullptr;
       }
+    }
+  }
+
+  // For a thread without a record: a block out of the list, or out of the
+  // newest full magazine, which is the thread's own while it is in no stack.
+  [[nodiscard]] std::byte* TakeFromShared() {
+    const uint32_t listed = list_.Pop(BlockLink());
+    if (listed != kNone) return blocks_ + listed * stride_;
+    for (;;) {
+      const uint32_t i = full_.Pop(MagazineLink());
+      if (i == kNone) return nullptr;
+      Magazine& magazine = MagazineAt(i);
+      magazine.Touch();
+      std::byte* const block = magazine.TakeNewest();
+      (magazine.size() == 0 ? empty_ : full_).Push(MagazineLink(), i);
+      if (block != nullptr) return block;
     }
   }
 

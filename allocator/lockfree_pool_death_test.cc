@@ -78,6 +78,23 @@ TEST_F(LockFreePoolDeathTest, WrongSizeAndAlignment) {
   EXPECT_DEATH(pool_.Deallocate(block_, 64, 3), "wrong size or alignment");
 }
 
+TEST_F(LockFreePoolDeathTest, ReallocateOfWhatIsNotLive) {
+  EXPECT_EQ(pool_.Reallocate(block_, 10, 64, 8), block_);
+  EXPECT_EQ(pool_.Reallocate(block_, 64, 65, 8), nullptr);
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(block_, 65, 10, 8)),
+               "LockFreePool::Reallocate\\(0x[0-9a-f]+, 65, 10, 8\\): wrong "
+               "size or alignment");
+  std::array<std::byte, 64> local;
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(local.data(), 8, 9, 8)),
+               "LockFreePool::Reallocate\\(0x[0-9a-f]+\\): foreign pointer");
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(
+                   static_cast<std::byte*>(block_) + 8, 8, 9, 8)),
+               "interior pointer, 8 bytes behind");
+  pool_.Deallocate(block_);
+  EXPECT_DEATH(static_cast<void>(pool_.Reallocate(block_, 8, 9, 8)),
+               "LockFreePool::Reallocate\\(0x[0-9a-f]+\\): double free");
+}
+
 TEST_F(LockFreePoolDeathTest, OptionsThatMakeNoSense) {
   EXPECT_DEATH(LockFreePool({.block_size = 0, .capacity = 1}),
                "block_size is 0");

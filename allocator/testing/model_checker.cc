@@ -76,9 +76,9 @@ bool Dependent(const Operation& a, size_t thread_a, const Operation& b,
                size_t thread_b) {
   using Kind = Operation::Kind;
   if (a.kind == Kind::kFence || b.kind == Kind::kFence) {
-    if (a.kind == b.kind || a.seq_cst || b.seq_cst) return true;
-    return a.kind == Kind::kFence ? a.location == thread_b
-                                  : b.location == thread_a;
+    if (a.kind == b.kind && a.location == b.location) return true;
+    return (a.kind == Kind::kFence && a.location == thread_b) ||
+           (b.kind == Kind::kFence && b.location == thread_a);
   }
   if (a.location != b.location) return false;
   return a.kind != Kind::kLoad || b.kind != Kind::kLoad ||
@@ -176,16 +176,19 @@ class Explorer {
 
   void HeavyFence() {
     if (self == kMain) return;  // No other thread runs.
+    // Each other thread sees what came before the whole fence, and what any of
+    // them did before its moment is seen behind the whole: nothing is promised
+    // from one of them to another.
+    const View before = Self().view;
+    View behind;
     for (uint32_t i = 0; i < threads_; ++i) {
       if (i == self) continue;
-      Step({Operation::Kind::kFence, i, true});
-      View& mine = Self().view;
-      mine.Join(workers_[i].view);
-      mine.Join(seq_cst_);
-      workers_[i].view = mine;
-      seq_cst_ = mine;
+      Step({Operation::Kind::kFence, i, false});
+      behind.Join(workers_[i].view);
+      workers_[i].view.Join(before);
       Log("fence with thread", i, 0);
     }
+    Self().view.Join(behind);
   }
 
   void Touch(uint32_t location) {
@@ -347,7 +350,8 @@ class Explorer {
     }
     const bool bounded = options_.max_preemptions != ~uint64_t{0} ||
                          options_.max_stale_reads != ~uint64_t{0};
-    const bool may_go_on = (enabled >> self & 1) != 0;
+    // No thread is interrupted before the first operation of all.
+    const bool may_go_on = steps_ > 1 && (enabled >> self & 1) != 0;
     if (bounded && may_go_on && preemptions_ >= options_.max_preemptions) {
       return self;
     }

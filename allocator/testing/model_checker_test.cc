@@ -80,6 +80,39 @@ TEST(ModelCheckerTest, StoreBufferingWithAnAsymmetricFence) {
             ordered);
 }
 
+// What the fence's caller learns of one thread it does not hand on to another:
+// the third may see that the second is behind its fence, and not what that saw
+// of the first.
+TEST(ModelCheckerTest, AnAsymmetricFenceHandsNothingOn) {
+  bool third_may_not_see = false;
+  bool withheld = false;
+  const ModelResult result = ExploreModel([&](ModelProgram& program) {
+    auto s = std::make_shared<State>();
+    auto z = std::make_shared<ModelAtomic<int>>(0);
+    program.Thread([=] {
+      s->x.store(1, kRelaxed);
+      s->y.store(1, kRelaxed);
+    });
+    program.Thread([=, &withheld] {
+      if (s->y.load(kRelaxed) == 0) return;
+      model_memory::HeavyFence();
+      z->store(1, kRelaxed);
+      withheld = withheld || s->x.load(kRelaxed) == 0;
+    });
+    program.Thread([=] {
+      s->first = z->load(kRelaxed);
+      s->second = s->x.load(kRelaxed);
+    });
+    program.Finally([=, &third_may_not_see] {
+      third_may_not_see =
+          third_may_not_see || (s->first == 1 && s->second == 0);
+    });
+  });
+  EXPECT_TRUE(result.passed()) << result.error;
+  EXPECT_TRUE(third_may_not_see);
+  EXPECT_FALSE(withheld);
+}
+
 Outcomes MessagePassing(std::memory_order store, std::memory_order load) {
   return OutcomesOf(
       [=](State& s) {
@@ -282,6 +315,21 @@ TEST(ModelCheckerTest, BoundsPreemptions) {
   };
   EXPECT_TRUE(run(0).passed());
   EXPECT_FALSE(run(1).passed());
+}
+
+// Which thread comes first is no preemption of one that has done nothing yet.
+TEST(ModelCheckerTest, AnyThreadMayBeTheFirst) {
+  std::set<int> seen;
+  const ModelResult result = ExploreModel(
+      [&](ModelProgram& program) {
+        auto s = std::make_shared<State>();
+        program.Thread([=] { s->x.store(1, kSeqCst); });
+        program.Thread([=] { s->first = s->x.load(kSeqCst); });
+        program.Finally([=, &seen] { seen.insert(s->first); });
+      },
+      {.max_preemptions = 0});
+  EXPECT_TRUE(result.passed()) << result.error;
+  EXPECT_EQ(seen, (std::set<int>{0, 1}));
 }
 
 }  // namespace
