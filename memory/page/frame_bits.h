@@ -20,25 +20,31 @@ namespace mmsb {
 
 // A bit for each place where a run of that order may start.
 [[nodiscard]] constexpr uint64_t RunStarts(int order) {
-  return ~uint64_t{0} / RunMask(0, order);
+  // A table, as the quotient ~0 / RunMask(0, order) takes longer than all else.
+  constexpr uint64_t kStarts[kWordOrder + 1] = {
+      ~uint64_t{0},       0x5555555555555555, 0x1111111111111111,
+      0x0101010101010101, 0x0001000100010001, 0x0000000100000001,
+      0x0000000000000001};
+  return kStarts[order];
 }
 
 // Where a free run of that order starts; -1 when there is none. Of several it
 // is the lowest of those that break up the smallest larger run, so that larger
 // runs last.
 [[nodiscard]] constexpr int FindRun(uint64_t allocated, int order) {
+  if (allocated == 0) return 0;
   uint64_t starts = ~allocated;
   for (int i = 0; i < order; ++i) starts &= starts >> (1 << i);
   starts &= RunStarts(order);
   if (starts == 0) return -1;
-  for (; order < kWordOrder; ++order) {
+  // Ends, as some larger run has an allocated frame.
+  for (;; ++order) {
     const int size = 1 << order;
     const uint64_t pairs = starts & (starts >> size) & RunStarts(order + 1);
     const uint64_t alone = starts & ~(pairs | pairs << size);
     if (alone != 0) return std::countr_zero(alone);
     starts = pairs;
   }
-  return 0;
 }
 
 }  // namespace mmsb

@@ -24,9 +24,9 @@ TEST(FrameBitsTest, MasksAndStarts) {
   EXPECT_EQ(RunMask(0, 0), 1u);
   EXPECT_EQ(RunMask(8, 3), 0xff00u);
   EXPECT_EQ(RunMask(0, 6), ~uint64_t{0});
-  EXPECT_EQ(RunStarts(0), ~uint64_t{0});
-  EXPECT_EQ(RunStarts(5), 0x0000000100000001u);
-  EXPECT_EQ(RunStarts(6), 1u);
+  for (int order = 0; order <= kWordOrder; ++order) {
+    EXPECT_EQ(RunStarts(order), ~uint64_t{0} / RunMask(0, order));
+  }
 }
 
 TEST(FrameBitsTest, FindsARunWhereverOneIs) {

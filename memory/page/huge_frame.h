@@ -12,6 +12,15 @@
 
 namespace mmsb {
 
+// What came of asking a huge frame for a run.
+struct FrameTaking {
+  int offset = -1;           // of the run's first frame; -1: there was none
+  bool uncommitted = false;  // the taken run may have no memory
+  bool undone = false;       // frames were hidden from others for a moment
+
+  [[nodiscard]] constexpr bool taken() const { return offset >= 0; }
+};
+
 // The 512 frames of one huge frame: the protocol between its bitmap, 8 words
 // with a bit a frame, set when the frame is allocated, and its counts of free
 // frames a word (frame_counts.h). After the lower level of LLFree (Wrenger,
@@ -51,14 +60,6 @@ namespace mmsb {
 // Linearization: a Take where it subtracts for the last time, a Give where it
 // adds. What was done to a frame before Give is visible to who takes it: by the
 // word's compare-exchanges, or by the counts'.
-struct FrameTaking {
-  int offset = -1;           // of the run's first frame; -1: there was none
-  bool uncommitted = false;  // the taken run may have no memory
-  bool undone = false;       // frames were hidden from others for a moment
-
-  [[nodiscard]] constexpr bool taken() const { return offset >= 0; }
-};
-
 template <class Sync>
 class HugeFrame {
  public:

@@ -44,7 +44,7 @@ struct LockFreePageAllocatorOptions {
 // order 0 to 9 (2 MiB), aligned to their size, from one region of address space
 // that is reserved in the beginning.
 //
-// Owns the region and its bookkeeping, 140 bytes a huge frame of 2 MiB, and
+// Owns the region and its bookkeeping, 73 bytes a huge frame of 2 MiB, and
 // takes both from the mapper, which is not owned and must outlive it. Frames
 // are named by address. A run is nothing but its frames: it may be given back
 // in parts, or together with neighbours, as any aligned runs of allocated
@@ -70,9 +70,10 @@ struct LockFreePageAllocatorOptions {
 //
 // An Allocate or a Free is two uncontended read-modify-writes in a cache line
 // or two that no other thread touches, as long as it hits the thread's reserved
-// tree of 16 MiB; three elsewhere. One that has to look for another tree reads
-// one word a tree, and only one that finds nothing reads a word for every huge
-// frame. Runs of 2^6 frames and more: one read-modify-write.
+// tree of 16 MiB; three elsewhere. Of 64 frames and more an Allocate is one
+// fewer, and a Free one a word and one. An Allocate that has to look for
+// another tree reads one word a tree, and only one that finds nothing reads a
+// word for every huge frame.
 //
 //   auto frames = LockFreePageAllocator::Create({.bytes = 64 * kGiB});
 //   absl::StatusOr<void*> page = (*frames)->Allocate(0);

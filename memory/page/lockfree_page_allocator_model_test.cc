@@ -1,13 +1,18 @@
 // The whole allocator in the ways that small programs of it can go.
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "allocator/lockfree_sync.h"
 #include "allocator/system_source.h"
 #include "allocator/testing/model_atomic.h"
 #include "allocator/testing/model_checker.h"
@@ -120,6 +125,124 @@ TEST(LockFreePageAllocatorModelTest, WithOneSlotForTwoThreads) {
 
 TEST(LockFreePageAllocatorModelTest, WithWeakerOrdersIsCaught) {
   EXPECT_NE(Explore<Relaxed>(2, 2).error, "");
+}
+
+// An atomic that lets something else happen before chosen operations: another
+// thread's whole calls, at every place of one call. The model checker goes into
+// calls, but not through as many of them.
+class Interruption {
+ public:
+  // `happens` runs before operations number `at`, counted from 1, in that
+  // order; again for a number that stands there again.
+  static void Begin(std::vector<int> at, std::function<void()> happens) {
+    at_ = std::move(at);
+    happens_ = std::move(happens);
+    operations_ = 0;
+    next_ = 0;
+    active_ = true;
+  }
+  // How many operations there were.
+  static int End() {
+    active_ = false;
+    return operations_;
+  }
+  static void Tick() {
+    if (!active_) return;
+    ++operations_;
+    active_ = false;
+    for (; next_ < at_.size() && at_[next_] == operations_; ++next_) happens_();
+    active_ = true;
+  }
+
+ private:
+  static inline std::vector<int> at_;
+  static inline std::function<void()> happens_;
+  static inline size_t next_ = 0;
+  static inline int operations_ = 0;
+  static inline bool active_ = false;
+};
+
+template <class T>
+class InterruptedAtomic {
+ public:
+  explicit InterruptedAtomic(T value) : value_(value) {}
+  T load(std::memory_order order) const {
+    Interruption::Tick();
+    return value_.load(order);
+  }
+  void store(T value, std::memory_order order) {
+    Interruption::Tick();
+    value_.store(value, order);
+  }
+  T fetch_add(T value, std::memory_order order) {
+    Interruption::Tick();
+    return value_.fetch_add(value, order);
+  }
+  bool compare_exchange_strong(T& expected, T desired,
+                               std::memory_order success,
+                               std::memory_order failure) {
+    Interruption::Tick();
+    return value_.compare_exchange_strong(expected, desired, success, failure);
+  }
+  bool compare_exchange_weak(T& expected, T desired, std::memory_order success,
+                             std::memory_order failure) {
+    return compare_exchange_strong(expected, desired, success, failure);
+  }
+
+ private:
+  std::atomic<T> value_;
+};
+
+struct InterruptedSync : SystemSync {
+  template <class T>
+  using Atomic = InterruptedAtomic<T>;
+};
+
+// A search for a frame, and one who has a frame in one huge frame, frees it and
+// takes a pair in the other, and then the other way round: so that there is
+// always a free frame, but now here, now there. Returns how many operations the
+// search took.
+int SearchBehindAMovingFrame(const std::vector<int>& moves) {
+  CheapMapper mapper;
+  auto frames = *BasicLockFreePageAllocator<InterruptedSync>::Create(
+      {.bytes = 2 * kHugeBytes, .max_threads = 0}, mapper);
+  std::vector<uint64_t> bitmap(2 * kWordsPerHuge, ~uint64_t{0});
+  bitmap[kWordsPerHuge] = ~uint64_t{0b11};
+  EXPECT_TRUE(frames->Recover(bitmap).ok());
+  auto* const single = static_cast<std::byte*>(frames->region());
+  std::byte* const pair = single + kHugeBytes;
+  bool holds_single = true;
+  bool going = true;
+  Interruption::Begin(moves, [&] {
+    if (!going) return;
+    EXPECT_TRUE(
+        frames->Free(holds_single ? single : pair, holds_single ? 0 : 1).ok());
+    const absl::StatusOr<void*> p = frames->Allocate(holds_single ? 1 : 0);
+    // Not when the search has taken it.
+    going = p.ok() && *p == (holds_single ? pair : single);
+    holds_single = !holds_single;
+  });
+  const absl::StatusOr<void*> p = frames->Allocate(0);
+  const int operations = Interruption::End();
+  EXPECT_TRUE(p.ok()) << p.status();
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  return operations;
+}
+
+TEST(LockFreePageAllocatorModelTest, ASearchDoesNotMissWhatMoves) {
+  int most = SearchBehindAMovingFrame({});
+  int rounds = 0;
+  for (int i = 1; i <= most; ++i) {
+    for (int j = i; j <= most; ++j) {
+      for (int k = j; k <= most && !HasFailure(); ++k) {
+        most = std::max(most, SearchBehindAMovingFrame({i, j, k}));
+        ++rounds;
+      }
+    }
+  }
+  RecordProperty("rounds", std::to_string(rounds));
+  // Longer than a search that finds something in its first round.
+  EXPECT_GT(most, 2 * SearchBehindAMovingFrame({}));
 }
 
 }  // namespace
