@@ -41,7 +41,7 @@ void Register() {
                                                     Of(kOptions));
   RegisterPool<BoostPool>("boost::pool", Of(kBytes));
   constexpr size_t kMostBlocks = size_t{1} << 20;
-  RegisterPool<BareStack<kBytes>>("a bare stack", Of(kMostBlocks));
+  RegisterGrownPool<BareStack<kBytes>>("a bare stack", Of(kMostBlocks));
   RegisterPool<PmrPool>("std::pmr", Of(kBytes));
   RegisterPool<HeapBlocks<Malloc, kBytes>>(Malloc::kName, Of());
   RegisterPool<HeapBlocks<SizedNew, kBytes>>(SizedNew::kName, Of());

@@ -104,8 +104,9 @@ void PoolGrowth(benchmark::State& state, Factory factory, size_t count) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(count));
 }
 
+// What a pool does once it has its blocks.
 template <class Pool, class Factory>
-void RegisterPool(const std::string& name, Factory factory) {
+void RegisterGrownPool(const std::string& name, Factory factory) {
   const auto add = [&](const char* workload, auto run) {
     benchmark::RegisterBenchmark(workload + ("/" + name), run);
   };
@@ -118,9 +119,15 @@ void RegisterPool(const std::string& name, Factory factory) {
   add("pool_replace_1Mi", [factory](benchmark::State& state) {
     PoolReplace<Pool>(state, factory, size_t{1} << 20);
   });
-  add("pool_growth_100000", [factory](benchmark::State& state) {
-    PoolGrowth<Pool>(state, factory, 100000);
-  });
+}
+
+template <class Pool, class Factory>
+void RegisterPool(const std::string& name, Factory factory) {
+  RegisterGrownPool<Pool>(name, factory);
+  benchmark::RegisterBenchmark("pool_growth_100000/" + name,
+                               [factory](benchmark::State& state) {
+                                 PoolGrowth<Pool>(state, factory, 100000);
+                               });
 }
 
 }  // namespace mmsb
