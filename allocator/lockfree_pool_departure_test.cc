@@ -16,25 +16,14 @@
 #include "allocator/testing/hooked_sync.h"
 #include "gtest/gtest.h"
 #include "primitives/poison.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define MMSB_TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MMSB_TEST_TSAN 1
-#endif
-#endif
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
 
 // From one atomic operation at which a child is started to the next: under a
 // sanitizer a fork takes some 80 ms.
-#if defined(MMSB_TEST_TSAN)
-constexpr size_t kStride = 11;
-#else
-constexpr size_t kStride = kPoisonReported ? 11 : 1;
-#endif
+constexpr size_t kStride = kPoisonReported || kThreadSanitizer ? 11 : 1;
 
 using Pool = BasicLockFreePool<SystemSource, Unchecked, HookedSync>;
 

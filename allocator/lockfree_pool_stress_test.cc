@@ -15,23 +15,12 @@
 #include "allocator/lockfree_sync.h"
 #include "allocator/system_source.h"
 #include "gtest/gtest.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define MMSB_TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MMSB_TEST_TSAN 1
-#endif
-#endif
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
 
-#if defined(MMSB_TEST_TSAN)
-constexpr int kSteps = 4000;
-#else
-constexpr int kSteps = 40000;
-#endif
+constexpr int kSteps = kThreadSanitizer ? 4000 : 40000;
 
 constexpr size_t kThreads = 4;
 constexpr size_t kWords = 8;

@@ -16,23 +16,12 @@
 #include "allocator/slab.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define MMSB_SLAB_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MMSB_SLAB_TSAN 1
-#endif
-#endif
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
 
-#if defined(MMSB_SLAB_TSAN)
-constexpr int kScale = 1;
-#else
-constexpr int kScale = 8;
-#endif
+constexpr int kScale = kThreadSanitizer ? 1 : 8;
 
 struct Block {
   unsigned char* p = nullptr;

@@ -8,6 +8,7 @@
 #include "allocator/raw_allocator.h"
 #include "primitives/alignment.h"
 #include "primitives/os_heap.h"
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 
@@ -36,18 +37,9 @@ class SystemSource {
   // Less under the sanitizers: their heaps end the process above 2^40 bytes
   // instead of returning null.
   static constexpr size_t kMaxBytes =
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-      size_t{1} << 39;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-      size_t{1} << 39;
-#else
-      PTRDIFF_MAX;
-#endif
-#else
-      PTRDIFF_MAX;
-#endif
+      kAddressSanitizer || kMemorySanitizer || kThreadSanitizer
+          ? size_t{1} << 39
+          : PTRDIFF_MAX;
 
   [[nodiscard]] void* Allocate(size_t bytes, size_t alignment) noexcept {
     if (!Serves(bytes, alignment)) return nullptr;

@@ -6,17 +6,10 @@
 #include <cstdint>
 
 #include "primitives/os_clock.h"
+#include "primitives/sanitizer.h"
 #include "primitives/thread_annotations.h"
 
-#if defined(__SANITIZE_THREAD__)
-#define MMSB_MUTEX_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MMSB_MUTEX_TSAN 1
-#endif
-#endif
-
-#if defined(MMSB_MUTEX_TSAN)
+#if MMSB_THREAD_SANITIZER
 extern "C" void __tsan_mutex_destroy(void* mutex, unsigned flags);
 #endif
 
@@ -41,7 +34,7 @@ class MMSB_LOCK_TYPE("mutex") Mutex {
   constexpr Mutex() = default;
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
-#if defined(MMSB_MUTEX_TSAN)
+#if MMSB_THREAD_SANITIZER
   // Or a later lock at the same address would be taken for this one.
   ~Mutex() { __tsan_mutex_destroy(&mutex_, 0); }
 #endif
@@ -110,7 +103,5 @@ class CondVar {
 };
 
 }  // namespace mmsb
-
-#undef MMSB_MUTEX_TSAN
 
 #endif  // MMSB_PRIMITIVES_OS_MUTEX_H_

@@ -4,20 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
-// Which tools this build talks to. MMSB_POISON_INLINE is constexpr when there
-// are none, so that a compiler accepts a call in a constant expression: the
-// proof that nothing is left of it at run time.
-#if defined(__SANITIZE_ADDRESS__)
-#define MMSB_POISON_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define MMSB_POISON_ASAN 1
-#elif __has_feature(memory_sanitizer)
-#define MMSB_POISON_MSAN 1
-#endif
-#endif
-#if defined(MMSB_POISON_ASAN) || defined(MMSB_POISON_MSAN) || \
-    defined(MMSB_VALGRIND)
+#include "primitives/sanitizer.h"
+
+// constexpr when this build talks to no tool, so that a compiler accepts a call
+// in a constant expression: the proof that nothing is left of it at run time.
+#if MMSB_ADDRESS_SANITIZER || MMSB_MEMORY_SANITIZER || defined(MMSB_VALGRIND)
 #define MMSB_POISON_INLINE inline
 #else
 #define MMSB_POISON_INLINE constexpr
@@ -27,11 +18,11 @@
 // so it does not matter whether those are installed, nor whether they are
 // included too.
 extern "C" {
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
 void __asan_poison_memory_region(const volatile void* p, size_t bytes);
 void __asan_unpoison_memory_region(const volatile void* p, size_t bytes);
 int __asan_address_is_poisoned(const volatile void* p);
-#elif defined(MMSB_POISON_MSAN)
+#elif MMSB_MEMORY_SANITIZER
 void __msan_poison(const volatile void* p, size_t bytes);
 void __msan_unpoison(const volatile void* p, size_t bytes);
 void __msan_allocated_memory(const volatile void* p, size_t bytes);
@@ -125,7 +116,7 @@ inline uint64_t Address(const volatile void* p) {
 
 // True when a read of poisoned bytes ends the program with a report, as under
 // AddressSanitizer.
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
 inline constexpr bool kPoisonReported = true;
 #else
 inline constexpr bool kPoisonReported = false;
@@ -133,7 +124,7 @@ inline constexpr bool kPoisonReported = false;
 
 // How many bytes, from a multiple of that number on, have one state, which two
 // threads must not change at one time.
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
 inline constexpr size_t kPoisonGranuleBytes = 8;
 #else
 inline constexpr size_t kPoisonGranuleBytes = 1;
@@ -144,9 +135,9 @@ inline constexpr size_t kPoisonGranuleBytes = 1;
 // blocks.
 MMSB_POISON_INLINE void PoisonFreed([[maybe_unused]] const volatile void* p,
                                     [[maybe_unused]] size_t bytes) {
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
   __asan_poison_memory_region(p, bytes);
-#elif defined(MMSB_POISON_MSAN)
+#elif MMSB_MEMORY_SANITIZER
   __msan_poison(p, bytes);
 #endif
 #if defined(MMSB_VALGRIND)
@@ -159,9 +150,9 @@ MMSB_POISON_INLINE void PoisonFreed([[maybe_unused]] const volatile void* p,
 // it is written.
 MMSB_POISON_INLINE void UnpoisonFresh([[maybe_unused]] const volatile void* p,
                                       [[maybe_unused]] size_t bytes) {
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
   __asan_unpoison_memory_region(p, bytes);
-#elif defined(MMSB_POISON_MSAN)
+#elif MMSB_MEMORY_SANITIZER
   __msan_allocated_memory(p, bytes);
 #endif
 #if defined(MMSB_VALGRIND)
@@ -174,9 +165,9 @@ MMSB_POISON_INLINE void UnpoisonFresh([[maybe_unused]] const volatile void* p,
 // memory that the system zeroed or a tool did not see written.
 MMSB_POISON_INLINE void UnpoisonDefined([[maybe_unused]] const volatile void* p,
                                         [[maybe_unused]] size_t bytes) {
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
   __asan_unpoison_memory_region(p, bytes);
-#elif defined(MMSB_POISON_MSAN)
+#elif MMSB_MEMORY_SANITIZER
   __msan_unpoison(p, bytes);
 #endif
 #if defined(MMSB_VALGRIND)
@@ -190,7 +181,7 @@ MMSB_POISON_INLINE void UnpoisonDefined([[maybe_unused]] const volatile void* p,
 // one.
 [[nodiscard]] MMSB_POISON_INLINE bool IsPoisoned(
     [[maybe_unused]] const volatile void* p) {
-#if defined(MMSB_POISON_ASAN)
+#if MMSB_ADDRESS_SANITIZER
   if (__asan_address_is_poisoned(p) != 0) return true;
 #endif
 #if defined(MMSB_VALGRIND)

@@ -7,12 +7,12 @@
 #include <cstring>
 
 #include "gtest/gtest.h"
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
 
-#if !defined(MMSB_POISON_ASAN) && !defined(MMSB_POISON_MSAN) && \
-    !defined(MMSB_VALGRIND)
+#if !MMSB_ADDRESS_SANITIZER && !MMSB_MEMORY_SANITIZER && !defined(MMSB_VALGRIND)
 // Without a tool the calls are free: a constant expression holds no
 // instruction, no call into a runtime and no request sequence.
 constexpr bool NothingHappens() {
@@ -151,7 +151,7 @@ TEST(PoisonDeathTest, TouchingAFreedBlockIsReported) {
 TEST(PoisonDeathTest, ReadingAFreshBlockIsReportedWhereContentsAreTracked) {
   Block block;
   UnpoisonFresh(block.bytes, kBlockBytes);
-#if defined(MMSB_POISON_MSAN)
+#if MMSB_MEMORY_SANITIZER
   EXPECT_EXIT(BranchOnAndExit(block.bytes + 17), Reported,
               "use-of-uninitialized-value");
 #else

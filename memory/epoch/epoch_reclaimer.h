@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -47,11 +48,11 @@ namespace mmsb {
 // none can be freed, Retire() leaves the object with the caller and returns
 // ResourceExhausted, with the name of the reader that has been pinned longest.
 //
-// Pin and unpin are a load and a store of a line of the reader's own, and no
-// fence where the kernel has membarrier(2). Retire is O(1) but for one call in
-// kCollectEvery, which collects: O(readers), and a heavy fence of some
-// microseconds. `reclaim` runs in Retire(), Collect() and the destructor,
-// without a lock, on their thread.
+// Pin is a load of the count, whose line only Retire writes, and a store to the
+// reader's own line; unpin is a store. There is no fence where the kernel has
+// membarrier(2). Retire is O(1) but for one call in kCollectEvery, which
+// collects: O(readers), and a heavy fence of some microseconds. `reclaim` runs
+// in Retire(), Collect() and the destructor, without a lock, on their thread.
 //
 //   auto reader = reclaimer.AddReader("scan");
 //   { auto pin = reader->Pin(); Use(head.load(std::memory_order_acquire)); }
@@ -143,23 +144,27 @@ class BasicEpochReclaimer {
   // Frees `object` by `reclaim(object)` when no reader can hold it any more;
   // nobody who is not pinned already may be able to find it.
   absl::Status Retire(void* object, void (*reclaim)(void*)) {
-    bool full = false;
+    std::vector<Retired> free;
+    absl::Status status;
     {
       const absl::MutexLock lock(mutex_);
-      full = retired_.size() >= options_.max_retired;
+      // relaxed: written under the lock alone.
+      if (retired_.size() >= options_.max_retired ||
+          count_.load(std::memory_order_relaxed) % kCollectEvery ==
+              kCollectEvery - 1) {
+        free = TakeFree();
+      }
+      if (retired_.size() >= options_.max_retired) {
+        status = TooMany();
+      } else {
+        // acq_rel: pairs with the acquire in Pin; publishes that the object
+        // cannot be found. Under the lock, so that retired_ is in order.
+        const uint64_t count = count_.fetch_add(1, std::memory_order_acq_rel);
+        retired_.push_back({count, object, reclaim});
+      }
     }
-    if (full) Collect();
-    uint64_t count = 0;
-    {
-      const absl::MutexLock lock(mutex_);
-      if (retired_.size() >= options_.max_retired) return TooMany();
-      // acq_rel: pairs with the acquire in Pin; publishes that the object
-      // cannot be found. Under the lock, so that retired_ is in order.
-      count = count_.fetch_add(1, std::memory_order_acq_rel);
-      retired_.push_back({count, object, reclaim});
-    }
-    if (count % kCollectEvery == kCollectEvery - 1) Collect();
-    return absl::OkStatus();
+    for (const Retired& retired : free) retired.reclaim(retired.object);
+    return status;
   }
 
   // On success `object` is taken; after a failure it is still the caller's.
@@ -177,12 +182,7 @@ class BasicEpochReclaimer {
     std::vector<Retired> free;
     {
       const absl::MutexLock lock(mutex_);
-      if (retired_.empty()) return 0;
-      const uint64_t oldest = OldestPin();
-      while (!retired_.empty() && retired_.front().count < oldest) {
-        free.push_back(retired_.front());
-        retired_.pop_front();
-      }
+      free = TakeFree();
     }
     for (const Retired& retired : free) retired.reclaim(retired.object);
     return free.size();
@@ -245,6 +245,18 @@ class BasicEpochReclaimer {
     meeting_.fetch_add(1, std::memory_order_acq_rel);
   }
 
+  // What no reader can hold any more, which waits no longer.
+  std::vector<Retired> TakeFree() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    std::vector<Retired> free;
+    if (retired_.empty()) return free;
+    const uint64_t oldest = OldestPin();
+    while (!retired_.empty() && retired_.front().count < oldest) {
+      free.push_back(retired_.front());
+      retired_.pop_front();
+    }
+    return free;
+  }
+
   // The least count at which a reader is pinned; kIdle when none is, and 0 when
   // that cannot be known.
   uint64_t OldestPin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -304,8 +316,12 @@ class BasicEpochReclaimer {
   const Options options_;
   const bool asymmetric_;
   const std::unique_ptr<Slot[]> slots_;
-  typename Sync::template Atomic<uint64_t> count_{0};    // of Retire()s
-  typename Sync::template Atomic<uint64_t> meeting_{0};  // without meaning
+  // Of Retire()s. On a line that readers share.
+  alignas(kFalseSharingBytes)
+      typename Sync::template Atomic<uint64_t> count_{0};
+  // Without meaning; written by readers where there is no asymmetric fence.
+  alignas(kFalseSharingBytes)
+      typename Sync::template Atomic<uint64_t> meeting_{0};
   mutable absl::Mutex mutex_;
   // Oldest first.
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);

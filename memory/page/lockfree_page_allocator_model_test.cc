@@ -20,6 +20,7 @@
 #include "memory/page/frame_layout.h"
 #include "memory/page/lockfree_page_allocator.h"
 #include "primitives/alignment.h"
+#include "primitives/check.h"
 #include "primitives/os_error.h"
 #include "primitives/os_memory.h"
 
@@ -29,8 +30,20 @@ namespace {
 using AsGiven = ModelSync<true>;
 using Relaxed = ModelSync<true, ModelOrders::kRelaxed>;
 
-// Bookkeeping from the heap, and regions at addresses that nobody touches: an
-// exploration makes an allocator a hundred thousand times.
+// Address space for the one region of all allocators.
+void* Region() {
+  static void* const region = [] {
+    void* address = nullptr;
+    const OsError error = SystemMapper().Reserve(
+        2 * kHugeBytes, Alignment::FromBytes(kHugeBytes), &address);
+    MMSB_CHECK(error.ok(), "no address space");
+    return address;
+  }();
+  return region;
+}
+
+// Bookkeeping from the heap, and one region, which nobody touches, again and
+// again: an exploration makes an allocator a hundred thousand times.
 class CheapMapper final : public MemoryMapper {
  public:
   Alignment Granule() const override {
@@ -38,9 +51,8 @@ class CheapMapper final : public MemoryMapper {
   }
   Alignment HugeGranule() const override { return Granule(); }
   OsError Reserve(size_t bytes, Alignment alignment, void** address) override {
-    *address = alignment > Granule()
-                   ? reinterpret_cast<void*>(uintptr_t{1} << 40)
-                   : heap_.Allocate(bytes, alignment.bytes());
+    *address = alignment > Granule() ? Region()
+                                     : heap_.Allocate(bytes, alignment.bytes());
     return OsError();
   }
   OsError Commit(void*, size_t) override { return OsError(); }
@@ -50,7 +62,7 @@ class CheapMapper final : public MemoryMapper {
   OsError AdviseHuge(void*, size_t) override { return OsError(); }
   OsError MapHuge(size_t, void**) override { return OsError(); }
   OsError Release(void* address, size_t bytes) override {
-    if (address != reinterpret_cast<void*>(uintptr_t{1} << 40)) {
+    if (address != Region()) {
       heap_.Deallocate(address, bytes, kFrameBytes);
     }
     return OsError();

@@ -16,23 +16,12 @@
 #include "memory/page/frame_layout.h"
 #include "memory/page/lockfree_page_allocator.h"
 #include "memory/page/testing/locked_page_allocator.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define MMSB_TEST_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define MMSB_TEST_TSAN 1
-#endif
-#endif
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
 
-#if defined(MMSB_TEST_TSAN)
-constexpr int kSteps = 3000;
-#else
-constexpr int kSteps = 30000;
-#endif
+constexpr int kSteps = kThreadSanitizer ? 3000 : 30000;
 constexpr size_t kThreads = 4;
 
 struct FilledRun {
