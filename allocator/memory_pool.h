@@ -2,6 +2,7 @@
 #define MMSB_ALLOCATOR_MEMORY_POOL_H_
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
@@ -67,12 +68,13 @@ struct MemoryPoolOptions {
 // the long form, could not have been allocated with that size and alignment;
 // and Allocate() when the free block that it would hand out was written to
 // since, in its first 16 bytes: they are filled when it is freed. That costs a
-// byte of state a block, a stack twice as large, and several times the time of
-// a call; an Unchecked pool pays none of it. Heeds kFillsFreed and kCountsCalls
-// of the policy.
+// byte of state a block, a stack twice as large, a KiB in the pool, and several
+// times the time of a call; an Unchecked pool pays none of it. Heeds
+// kFillsFreed and kCountsCalls of the policy.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
-// a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
+// a search among the C chunks, O(log C), in Owns and, if a hint fails, in
+// Checked's Deallocate.
 // The batches are O(blocks in them). Release is O(cached blocks * log C).
 //
 //   MemoryPool pool({.block_size = 64});
@@ -232,6 +234,7 @@ class MemoryPool {
       }
     }
     chunk_count_ = static_cast<size_t>(kept - chunks_);
+    if constexpr (Policy::kChecked) checks_.hints = {};
     reserved_blocks_ = 0;
     if (chunk_count_ == 0) {
       ReleaseDirectory();
@@ -321,6 +324,22 @@ class MemoryPool {
 
   struct CheckedFields {
     BlockState* fresh = nullptr;  // state of the block at fresh_
+
+    // The place in chunks_ of the chunk where a block was last found, for the
+    // 2^hint_shift bytes around it and all others that are a multiple of the
+    // table's reach away. A hint: it may be any place below chunk_count_.
+    std::array<uint32_t, 256> hints = {};
+    int hint_shift = 0;
+    [[nodiscard]] uint32_t& HintFor(const std::byte* block) {
+      return hints[(reinterpret_cast<uintptr_t>(block) >> hint_shift) %
+                   hints.size()];
+    }
+
+    // Lets the table reach over `bytes` bytes of blocks, and not much further,
+    // so that few places in it belong to two chunks.
+    void SetReach(size_t bytes) {
+      hint_shift = std::bit_width(bytes / hints.size());
+    }
 
     // Exact division by the stride, 2^shift times an odd number: an offset
     // times the inverse of that number modulo 2^64, rotated right by `shift`,
@@ -459,21 +478,39 @@ class MemoryPool {
   }
 
   // Checked: the state of the live block at `block`; ends the process when
-  // there is none.
-  [[nodiscard]] BlockState* FindLive(std::byte* block, const char* call) const {
+  // there is none. Looks first where a block of the same neighbourhood was.
+  [[nodiscard, gnu::always_inline]] BlockState* FindLive(std::byte* block,
+                                                         const char* call) {
     if (chunk_count_ == 0) [[unlikely]]
       DieNotABlock(block, call);
-    const Chunk& chunk = *NearestChunk(block);
-    const uint64_t index =
-        checks_.Quotient(reinterpret_cast<uintptr_t>(block) -
-                         reinterpret_cast<uintptr_t>(chunk.begin));
-    if (index >= chunk.blocks) [[unlikely]]
-      DieNotABlock(block, call);
-    BlockState* const state = chunk.states + index;
+    const Chunk* chunk = chunks_ + checks_.HintFor(block);
+    uint64_t index = IndexIn(*chunk, block);
+    if (index >= chunk->blocks) [[unlikely]] {
+      chunk = FindChunk(block, call);
+      index = IndexIn(*chunk, block);
+    }
+    BlockState* const state = chunk->states + index;
     if (*state != BlockState::kLive) [[unlikely]] {
       DieNotLive(block, *state, call);
     }
     return state;
+  }
+
+  // The chunk of the block at `block`; ends the process when there is none.
+  [[gnu::noinline]] const Chunk* FindChunk(const std::byte* block,
+                                           const char* call) {
+    const Chunk* const chunk = NearestChunk(block);
+    if (IndexIn(*chunk, block) >= chunk->blocks) DieNotABlock(block, call);
+    checks_.HintFor(block) = static_cast<uint32_t>(chunk - chunks_);
+    return chunk;
+  }
+
+  // Which of the chunk's blocks begins at `block`; at least chunk.blocks when
+  // none does.
+  [[nodiscard]] uint64_t IndexIn(const Chunk& chunk,
+                                 const std::byte* block) const {
+    return checks_.Quotient(reinterpret_cast<uintptr_t>(block) -
+                            reinterpret_cast<uintptr_t>(chunk.begin));
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void DieNotLive(
@@ -635,6 +672,7 @@ class MemoryPool {
     reserved_blocks_ += blocks;
     committed_ += ChunkBytes(chunk);
     metadata_ += ChunkBytes(chunk) - blocks * stride_;
+    if constexpr (Policy::kChecked) checks_.SetReach(blocks_ * stride_);
     if (halves_) chunk_blocks_ = std::min(blocks * 2, max_chunk_blocks_);
     return true;
   }

@@ -1,5 +1,6 @@
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include "allocator/check_policy.h"
@@ -145,6 +146,20 @@ TEST_F(MemoryPoolDeathTest, FreeOfABlockWhoseChunkWasReleased) {
   pool_.Deallocate(block_);
   EXPECT_GT(pool_.Release(), 0u);
   EXPECT_DEATH(pool_.Deallocate(block_), "foreign pointer");
+}
+
+TEST_F(MemoryPoolDeathTest, WhereABlockWasBeforeAReleaseIsForgotten) {
+  MemoryPool<SystemSource, Checked> pool(
+      {.block_size = 64, .blocks_per_chunk = 1});
+  std::array<void*, 100> blocks;
+  ASSERT_EQ(pool.AllocateBatch(blocks), blocks.size());
+  pool.DeallocateBatch(std::span(blocks).first(99));
+  EXPECT_GT(pool.Release(), 0u);
+  for (void* released : {blocks[0], blocks[50], blocks[98]}) {
+    EXPECT_DEATH(pool.Deallocate(released), "foreign pointer");
+  }
+  pool.Deallocate(blocks[99]);
+  EXPECT_EQ(pool.Stats().live(), 0u);
 }
 
 TEST_F(MemoryPoolDeathTest, OptionsThatMakeNoSense) {

@@ -178,6 +178,7 @@ class BasicSlabAllocator {
       // The end of a large block is gone.
       PoisonFreed(block + new_bytes, std::min(old_bytes, end) - new_bytes);
     }
+    AnnotatePoolResized(this, p, new_bytes);
     return p;
   }
 

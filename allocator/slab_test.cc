@@ -189,7 +189,24 @@ TEST(SlabAllocator, PurgeGivesEmptySlabsBackToTheSystem) {
   Give(slab, live);
 }
 
-// As long as no tool marks fresh blocks as unreadable, they show it.
+TEST(SlabAllocator, WhatALargeBlockGaveUpIsAnothers) {
+  SlabAllocator slab({.decay_ns = 0});
+  void* const shrunk = slab.Allocate(kMiB, 8);
+  ASSERT_EQ(slab.Reallocate(shrunk, kMiB, 64 * kKiB, 8), shrunk);
+  std::vector<void*> others;
+  for (size_t bytes = 64 * kKiB; bytes <= kMiB; bytes += 64 * kKiB) {
+    others.push_back(slab.Allocate(bytes, 8));
+  }
+  slab.Deallocate(shrunk, 64 * kKiB, 8);
+  size_t bytes = 64 * kKiB;
+  for (void* other : others) {
+    EXPECT_FALSE(IsPoisoned(other));
+    EXPECT_FALSE(IsPoisoned(static_cast<std::byte*>(other) + bytes - 1));
+    slab.Deallocate(other, bytes, 8);
+    bytes += 64 * kKiB;
+  }
+}
+
 TEST(SlabAllocator, PurgeGivesGranulesOfSlabsInUseBack) {
   SlabAllocator slab({.decay_ns = 0});
   std::vector<Request> live = Fill(slab, 4096, 2 * kMiB);
@@ -210,6 +227,7 @@ TEST(SlabAllocator, PurgeGivesGranulesOfSlabsInUseBack) {
     ASSERT_NE(p, nullptr);
     if (given.contains(p)) {
       ++back;
+      UnpoisonDefined(p, 4096);
       EXPECT_EQ(p[0], 0);
       EXPECT_EQ(p[4095], 0);
     }

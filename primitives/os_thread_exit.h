@@ -11,11 +11,11 @@ namespace mmsb {
 // pointer a thread for that: what a cache per thread needs to give its blocks
 // back.
 //
-//   the thread                                       the callback runs
-//   returns, pthread_exit(), is cancelled            once, on that thread
-//   returns from main(), calls exit() or _exit()     never: memory goes as a
-//   whole lives on when the hook is destroyed              never was not the
-//   one that forked, in the child        never, in the child
+//   the thread                                  the callback runs
+//   returns, pthread_exit(), is cancelled       once, on that thread
+//   returns from main(), calls exit()           never: memory goes as a whole
+//   lives on when the hook is destroyed         never
+//   was not the one that forked, in the child   never, in the child
 //
 // The main thread is like any other if it ends by pthread_exit(). Callbacks run
 // after the destructors of the thread's thread_local objects, which may
@@ -30,8 +30,9 @@ namespace mmsb {
 // returned. Constant time; argument() costs a few ns.
 //
 //   static ThreadExitHook hook;
-//   OsError error = hook.Create([](void* c) { static_cast<Cache*>(c)->Flush();
-//   }); if (error.ok()) error = hook.Arm(&cache_of_this_thread);
+//   OsError error =
+//       hook.Create([](void* cache) { static_cast<Cache*>(cache)->Flush(); });
+//   if (error.ok()) error = hook.Arm(&cache_of_this_thread);
 class ThreadExitHook {
  public:
   using Callback = void (*)(void* argument);

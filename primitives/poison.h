@@ -42,6 +42,7 @@ inline constexpr uint64_t kCreatePool = 0x1303;
 inline constexpr uint64_t kDestroyPool = 0x1304;
 inline constexpr uint64_t kPoolAllocate = 0x1305;
 inline constexpr uint64_t kPoolFree = 0x1306;
+inline constexpr uint64_t kPoolChange = 0x1309;
 inline constexpr uint64_t kMakeNoAccess = kMemcheck + 0;
 inline constexpr uint64_t kMakeUndefined = kMemcheck + 1;
 inline constexpr uint64_t kMakeDefined = kMemcheck + 2;
@@ -252,6 +253,17 @@ MMSB_POISON_INLINE void AnnotatePoolFreed(
   vg::ValgrindRequest(0, vg::kPoolFree, vg::Address(pool), vg::Address(p));
 #endif
   PoisonFreed(p, bytes);
+}
+
+// The block at `p` has `bytes` bytes now. What may be touched stays as it is.
+MMSB_POISON_INLINE void AnnotatePoolResized(
+    [[maybe_unused]] const volatile void* pool,
+    [[maybe_unused]] const volatile void* p, [[maybe_unused]] size_t bytes) {
+#if defined(MMSB_VALGRIND)
+  namespace vg = poison_internal;
+  vg::ValgrindRequest(0, vg::kPoolChange, vg::Address(pool), vg::Address(p),
+                      vg::Address(p), bytes);
+#endif
 }
 
 }  // namespace mmsb
