@@ -4,7 +4,12 @@
 #include <cstddef>
 
 #include "allocator/check_policy.h"
+#include "allocator/limit_allocator.h"
+#include "allocator/locked_allocator.h"
+#include "allocator/sharded_counters.h"
 #include "allocator/slab.h"
+#include "allocator/stats_allocator.h"
+#include "allocator/tracking_allocator.h"
 #include "bench/allocators/general_workloads.h"
 #include "bench/allocators/malloc_peers.h"
 #include "bench/allocators/pmr_peers.h"
@@ -29,6 +34,14 @@ class Nothing {
   size_t next_ = 0;
 };
 
+// What the adaptors add to the slab.
+using Counted = StatsAllocator<SlabAllocator, ShardedCounters>;
+using Tracked = LockedAllocator<TrackingAllocator<SlabAllocator>>;
+struct Limited : LimitAllocator<SlabAllocator> {
+  Limited() : LimitAllocator({.max_bytes = size_t{1} << 30}) {}
+};
+using Locked = LockedAllocator<SlabAllocator>;
+
 template <class A>
 void Register() {
   RegisterReplace<A>(A::kName);
@@ -43,6 +56,10 @@ int main(int argc, char** argv) {
   mmsb::RegisterReplace<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterProducerConsumer<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterReplace<CheckedSlab>("mmsb checked");
+  mmsb::RegisterReplace<mmsb::Counted>("mmsb counted");
+  mmsb::RegisterReplace<mmsb::Limited>("mmsb limited");
+  mmsb::RegisterReplace<mmsb::Locked>("mmsb locked");
+  mmsb::RegisterReplace<mmsb::Tracked>("mmsb tracked");
   mmsb::Register<mmsb::Malloc>();
   mmsb::Register<mmsb::SizedNew>();
   mmsb::RegisterReplace<mmsb::PmrGeneral>("std::pmr");
