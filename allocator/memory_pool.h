@@ -2,7 +2,6 @@
 #define MMSB_ALLOCATOR_MEMORY_POOL_H_
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <concepts>
 #include <cstddef>
@@ -36,8 +35,9 @@ struct MemoryPoolOptions {
   size_t alignment = 0;
 
   // How many blocks are taken from the upstream at once; or 0 for chunks of
-  // about 4 KiB that double up to about 1 MiB, and halve when the upstream has
-  // no more for so large a one.
+  // about 4 KiB (64 KiB under Checked, which searches among them) that double
+  // up to about 1 MiB, and halve when the upstream has no more for so large a
+  // one.
   size_t blocks_per_chunk = 0;
 
   // The most blocks that the pool ever has.
@@ -68,13 +68,12 @@ struct MemoryPoolOptions {
 // the long form, could not have been allocated with that size and alignment;
 // and Allocate() when the free block that it would hand out was written to
 // since, in its first 16 bytes: they are filled when it is freed. That costs a
-// byte of state a block, a stack twice as large, a KiB in the pool, and several
-// times the time of a call; an Unchecked pool pays none of it. Heeds
-// kFillsFreed and kCountsCalls of the policy.
+// byte of state a block, a stack twice as large, and several times the time of
+// a call; an Unchecked pool pays none of it. Heeds kFillsFreed and kCountsCalls
+// of the policy.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
-// a search among the C chunks, O(log C), in Owns and, if a hint fails, in
-// Checked's Deallocate.
+// a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
 // The batches are O(blocks in them). Release is O(cached blocks * log C).
 //
 //   MemoryPool pool({.block_size = 64});
@@ -113,38 +112,29 @@ class MemoryPool {
 
   // A block of block_size() bytes, contents undefined; or null.
   [[nodiscard]] void* Allocate() noexcept {
-    std::byte* block = nullptr;
-    if (top_ != bottom_) [[likely]] {
-      --top_;
-      block = BlockOf(*top_);
-      if constexpr (Policy::kChecked) {
-        if constexpr (kFillsFreed<Policy>) CheckUntouched(block);
-        *top_->state = BlockState::kLive;
-      }
+    if constexpr (Policy::kChecked) {
+      if (!HasUntouched()) [[unlikely]]
+        return AllocateSlowly();
     } else {
-      if (fresh_ == fresh_end_ && !Grow()) [[unlikely]] {
-        ++failures_;
-        return nullptr;
-      }
-      block = fresh_;
-      fresh_ += stride_;
-      if constexpr (Policy::kChecked) *checks_.fresh++ = BlockState::kLive;
+      if (top_ == bottom_) [[unlikely]]
+        return AllocateFresh();
     }
-    if constexpr (kCountsCalls<Policy>) ++allocations_;
-    AnnotatePoolAllocated(this, block, block_size_);
-    return block;
+    return Pop();
   }
 
   // Gives back a live block of this pool; null is ignored.
   void Deallocate(void* p) noexcept {
-    if (p == nullptr) return;
     auto* const block = static_cast<std::byte*>(p);
     if constexpr (Policy::kChecked) {
-      BlockState* const state = FindLive(block, "Deallocate");
+      BlockState* const state = FindLive(block);
+      if (state == nullptr || FillsPart()) [[unlikely]] {
+        return DeallocateSlowly(block);
+      }
+      if constexpr (kFillsFreed<Policy>) Fill(block, kFilledBytes);
       *state = BlockState::kFreed;
-      if constexpr (kFillsFreed<Policy>) Fill(block);
       *top_++ = Slot{block, state};
     } else {
+      if (block == nullptr) return;
       *top_++ = block;
     }
     AnnotatePoolFreed(this, block, block_size_);
@@ -233,8 +223,8 @@ class MemoryPool {
         ++kept;
       }
     }
+    std::fill(kept, chunks_ + chunk_count_, NoChunk());
     chunk_count_ = static_cast<size_t>(kept - chunks_);
-    if constexpr (Policy::kChecked) checks_.hints = {};
     reserved_blocks_ = 0;
     if (chunk_count_ == 0) {
       ReleaseDirectory();
@@ -253,7 +243,8 @@ class MemoryPool {
             p, old_bytes, new_bytes, alignment, block_size_,
             alignment_.bytes());
       }
-      static_cast<void>(FindLive(static_cast<std::byte*>(p), "Reallocate"));
+      auto* const block = static_cast<std::byte*>(p);
+      if (FindLive(block) == nullptr) DieNotLive(block, "Reallocate");
     }
     return Fits(new_bytes, alignment) ? p : nullptr;
   }
@@ -320,26 +311,21 @@ class MemoryPool {
     size_t free;         // all blocks when it is reserved; else for Release()
 
     [[nodiscard]] bool IsFree() const { return free == blocks; }
+    [[nodiscard]] uintptr_t Address() const {
+      return reinterpret_cast<uintptr_t>(begin);
+    }
   };
+
+  // Behind all chunks.
+  static Chunk NoChunk() {
+    return {.begin = reinterpret_cast<std::byte*>(UINTPTR_MAX),
+            .blocks = 0,
+            .states = nullptr,
+            .free = 0};
+  }
 
   struct CheckedFields {
     BlockState* fresh = nullptr;  // state of the block at fresh_
-
-    // The place in chunks_ of the chunk where a block was last found, for the
-    // 2^hint_shift bytes around it and all others that are a multiple of the
-    // table's reach away. A hint: it may be any place below chunk_count_.
-    std::array<uint32_t, 256> hints = {};
-    int hint_shift = 0;
-    [[nodiscard]] uint32_t& HintFor(const std::byte* block) {
-      return hints[(reinterpret_cast<uintptr_t>(block) >> hint_shift) %
-                   hints.size()];
-    }
-
-    // Lets the table reach over `bytes` bytes of blocks, and not much further,
-    // so that few places in it belong to two chunks.
-    void SetReach(size_t bytes) {
-      hint_shift = std::bit_width(bytes / hints.size());
-    }
 
     // Exact division by the stride, 2^shift times an odd number: an offset
     // times the inverse of that number modulo 2^64, rotated right by `shift`,
@@ -364,9 +350,12 @@ class MemoryPool {
   struct NoFields {};
 
   // Chunks of this size at first, and at most, when the pool chooses.
-  static constexpr size_t kFirstChunkBytes = 4 * kKiB;
+  static constexpr size_t kFirstChunkBytes =
+      Policy::kChecked ? 64 * kKiB : 4 * kKiB;
   static constexpr size_t kMaxChunkBytes = kMiB;
   static constexpr size_t kFirstChunks = 8;  // room in the first directory
+  // Among so many chunks the search compares with each.
+  static constexpr size_t kLastStep = 4;
   static constexpr size_t kDirectoryAlignment =
       std::max(alignof(Slot), alignof(Chunk));
   static constexpr size_t kStateBytes =
@@ -461,48 +450,106 @@ class MemoryPool {
   // The last chunk that begins at `p` or before, or else the first one: that
   // which `p` points into if any does. There must be one. Without branches that
   // depend on `p`, as they would be mispredicted.
-  [[nodiscard]] Chunk* NearestChunk(const std::byte* p) const {
+  [[nodiscard, gnu::always_inline]] Chunk* NearestChunk(
+      const std::byte* p) const {
+    // A region has one chunk, and nothing behind it.
+    if (chunk_count_ == 1) return chunks_;
     // Addresses of different chunks are compared as numbers.
     const auto address = reinterpret_cast<uintptr_t>(p);
     Chunk* nearest = chunks_;
-    for (size_t count = chunk_count_; count > 1;) {
+    for (size_t count = chunk_count_; count > kLastStep;) {
       const size_t half = count / 2;
       // The sign of the difference, 1 when `p` lies below.
       const uintptr_t below =
-          (address - reinterpret_cast<uintptr_t>(nearest[half].begin)) >>
-          (8 * sizeof(address) - 1);
+          (address - nearest[half].Address()) >> (8 * sizeof(address) - 1);
       nearest += half & (HiddenValue(below) - 1);
       count -= half;
     }
-    return nearest;
+    // What follows the last chunk is NoChunk().
+    size_t steps = kLastStep - 1;
+    for (size_t i = 1; i < kLastStep; ++i) {
+      // One comparison and a subtraction of its carry.
+      steps -= address < nearest[i].Address() ? 1 : 0;
+    }
+    return nearest + HiddenValue(steps);
   }
 
-  // Checked: the state of the live block at `block`; ends the process when
-  // there is none. Looks first where a block of the same neighbourhood was.
-  [[nodiscard, gnu::always_inline]] BlockState* FindLive(std::byte* block,
-                                                         const char* call) {
+  // A block that was never handed out.
+  [[nodiscard]] void* AllocateFresh() {
+    if (fresh_ == fresh_end_ && !Grow()) [[unlikely]] {
+      ++failures_;
+      return nullptr;
+    }
+    std::byte* const block = fresh_;
+    fresh_ += stride_;
+    if constexpr (Policy::kChecked) *checks_.fresh++ = BlockState::kLive;
+    return HandOut(block);
+  }
+
+  // The newest of the free blocks that were.
+  [[nodiscard]] void* Pop() {
+    --top_;
+    if constexpr (Policy::kChecked) *top_->state = BlockState::kLive;
+    return HandOut(BlockOf(*top_));
+  }
+
+  [[nodiscard]] void* HandOut(std::byte* block) {
+    if constexpr (kCountsCalls<Policy>) ++allocations_;
+    AnnotatePoolAllocated(this, block, block_size_);
+    return block;
+  }
+
+  // Checked calls these where the short way does not do: apart from it, because
+  // a function that calls others saves registers for them.
+  [[nodiscard, gnu::noinline]] void* AllocateSlowly() noexcept {
+    if (top_ == bottom_) return AllocateFresh();
+    if constexpr (kFillsFreed<Policy>) {
+      const std::byte* const block = BlockOf(top_[-1]);
+      if (!IsFilled(block, FilledBytes())) DieWrittenTo(block);
+    }
+    return Pop();
+  }
+  [[gnu::noinline]] void DeallocateSlowly(std::byte* block) noexcept {
+    if (block == nullptr) return;
+    BlockState* const state = FindLive(block);
+    if (state == nullptr) DieNotLive(block, "Deallocate");
+    if constexpr (kFillsFreed<Policy>) Fill(block, FilledBytes());
+    *state = BlockState::kFreed;
+    *top_++ = Slot{block, state};
+    AnnotatePoolFreed(this, block, block_size_);
+  }
+
+  // Checked: the state of the live block at `block`; null when there is none.
+  [[nodiscard, gnu::always_inline]] BlockState* FindLive(
+      const std::byte* block) const {
     if (chunk_count_ == 0) [[unlikely]]
-      DieNotABlock(block, call);
-    const Chunk* chunk = chunks_ + checks_.HintFor(block);
-    uint64_t index = IndexIn(*chunk, block);
-    if (index >= chunk->blocks) [[unlikely]] {
-      chunk = FindChunk(block, call);
-      index = IndexIn(*chunk, block);
-    }
-    BlockState* const state = chunk->states + index;
-    if (*state != BlockState::kLive) [[unlikely]] {
-      DieNotLive(block, *state, call);
-    }
-    return state;
+      return nullptr;
+    const Chunk& chunk = *NearestChunk(block);
+    const uint64_t index = IndexIn(chunk, block);
+    if (index >= chunk.blocks) [[unlikely]]
+      return nullptr;
+    BlockState* const state = chunk.states + index;
+    return *state == BlockState::kLive ? state : nullptr;
   }
 
-  // The chunk of the block at `block`; ends the process when there is none.
-  [[gnu::noinline]] const Chunk* FindChunk(const std::byte* block,
-                                           const char* call) {
-    const Chunk* const chunk = NearestChunk(block);
-    if (IndexIn(*chunk, block) >= chunk->blocks) DieNotABlock(block, call);
-    checks_.HintFor(block) = static_cast<uint32_t>(chunk - chunks_);
-    return chunk;
+  // Ends the process, as there is no live block at `block`.
+  [[noreturn, gnu::cold, gnu::noinline]] void DieNotLive(
+      const std::byte* block, const char* call) const {
+    const auto* const p = static_cast<const void*>(block);
+    if (!Owns(p)) {
+      Die("MemoryPool::%s(%p): foreign pointer, not of this pool", call, p);
+    }
+    const Chunk& chunk = *NearestChunk(block);
+    const auto offset = static_cast<size_t>(block - chunk.begin);
+    if (offset % stride_ != 0) {
+      Die("MemoryPool::%s(%p): interior pointer, %zu bytes behind the start of "
+          "a block",
+          call, p, offset % stride_);
+    }
+    Die("MemoryPool::%s(%p): %s", call, p,
+        chunk.states[offset / stride_] == BlockState::kFreed
+            ? "double free"
+            : "the block was never allocated");
   }
 
   // Which of the chunk's blocks begins at `block`; at least chunk.blocks when
@@ -513,25 +560,6 @@ class MemoryPool {
                             reinterpret_cast<uintptr_t>(chunk.begin));
   }
 
-  [[noreturn, gnu::cold, gnu::noinline]] static void DieNotLive(
-      const std::byte* block, BlockState state, const char* call) {
-    Die("MemoryPool::%s(%p): %s", call, static_cast<const void*>(block),
-        state == BlockState::kFreed ? "double free"
-                                    : "the block was never allocated");
-  }
-
-  [[noreturn, gnu::cold, gnu::noinline]] void DieNotABlock(
-      const std::byte* block, const char* call) const {
-    const auto* const p = static_cast<const void*>(block);
-    if (!Owns(p)) {
-      Die("MemoryPool::%s(%p): foreign pointer, not of this pool", call, p);
-    }
-    Die("MemoryPool::%s(%p): interior pointer, %zu bytes behind the start of a "
-        "block",
-        call, p,
-        static_cast<size_t>(block - NearestChunk(block)->begin) % stride_);
-  }
-
   // What the beginning of a free block holds under Checked: this, and its
   // complement. It depends on the block, so that a copy of another free block
   // is noticed too.
@@ -539,32 +567,36 @@ class MemoryPool {
     return reinterpret_cast<uintptr_t>(block) ^ 0xF4EEB10CF4EEB10Cu;
   }
 
-  // Checked: fills the beginning of a block that becomes free.
-  void Fill(std::byte* block) const {
-    const uint64_t word = FilledWord(block);
-    const uint64_t complement = ~word;
-    if (block_size_ < kFilledBytes) [[unlikely]]
-      return FillSmall(block);
-    std::memcpy(block, &word, sizeof(word));
-    std::memcpy(block + sizeof(word), &complement, sizeof(word));
+  // How much of a free block is filled.
+  [[nodiscard]] size_t FilledBytes() const {
+    return std::min(block_size_, kFilledBytes);
+  }
+  [[nodiscard]] bool FillsPart() const {
+    return kFillsFreed<Policy> && block_size_ < kFilledBytes;
   }
 
-  // Checked: ends the process when the free block is not as Fill() left it.
-  void CheckUntouched(std::byte* block) const {
+  static void Fill(std::byte* block, size_t bytes) {
+    const uint64_t words[] = {FilledWord(block), ~FilledWord(block)};
+    std::memcpy(block, words, bytes);
+  }
+
+  // Whether the free block is as Fill() left it.
+  [[nodiscard]] static bool IsFilled(const std::byte* block, size_t bytes) {
+    UnpoisonDefined(block, bytes);
     const uint64_t word = FilledWord(block);
-    UnpoisonDefined(block, std::min(block_size_, kFilledBytes));
-    bool untouched = false;
-    if (block_size_ < kFilledBytes) [[unlikely]] {
-      untouched = IsFilledSmall(block);
-    } else {
-      uint64_t first = 0;
-      uint64_t second = 0;
-      std::memcpy(&first, block, sizeof(first));
-      std::memcpy(&second, block + sizeof(first), sizeof(second));
-      untouched = first == word && second == ~word;
-    }
-    if (!untouched) [[unlikely]]
-      DieWrittenTo(block);
+    // What is not read is as it should be. A comparison of bytes would want the
+    // words in memory.
+    uint64_t words[] = {word, ~word};
+    std::memcpy(words, block, bytes);
+    return ((words[0] ^ word) | (words[1] ^ ~word)) == 0;
+  }
+
+  // Checked: true when there is a free block that was handed out before, and it
+  // was not written to since; of blocks below kFilledBytes it does not know.
+  [[nodiscard]] bool HasUntouched() const {
+    return top_ != bottom_ &&
+           (!kFillsFreed<Policy> ||
+            (!FillsPart() && IsFilled(BlockOf(top_[-1]), kFilledBytes)));
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void DieWrittenTo(
@@ -572,17 +604,6 @@ class MemoryPool {
     Die("MemoryPool::Allocate(): the free block %p was written to (write after "
         "free)",
         static_cast<const void*>(block));
-  }
-
-  // The same for blocks smaller than kFilledBytes. Out of line, for the words
-  // would have to be in memory on the way of larger blocks too.
-  [[gnu::noinline]] void FillSmall(std::byte* block) const {
-    const uint64_t words[] = {FilledWord(block), ~FilledWord(block)};
-    std::memcpy(block, words, block_size_);
-  }
-  [[gnu::noinline]] bool IsFilledSmall(const std::byte* block) const {
-    const uint64_t words[] = {FilledWord(block), ~FilledWord(block)};
-    return std::memcmp(block, words, block_size_) == 0;
   }
 
   // The size of a chunk of `blocks` blocks with what lies behind them. False
@@ -672,7 +693,6 @@ class MemoryPool {
     reserved_blocks_ += blocks;
     committed_ += ChunkBytes(chunk);
     metadata_ += ChunkBytes(chunk) - blocks * stride_;
-    if constexpr (Policy::kChecked) checks_.SetReach(blocks_ * stride_);
     if (halves_) chunk_blocks_ = std::min(blocks * 2, max_chunk_blocks_);
     return true;
   }
@@ -704,12 +724,14 @@ class MemoryPool {
   }
 
   // The directory is one block of the upstream: the stack, then the chunks in
-  // the order of their addresses.
+  // the order of their addresses, then at least kLastStep - 1 times NoChunk().
   [[nodiscard]] bool ReplaceDirectory(size_t slots, size_t chunks) {
     size_t slot_bytes = 0;
     size_t total = 0;
+    size_t entries = 0;
     if (!CheckedMultiply(slots, sizeof(Slot), &slot_bytes) ||
-        !CheckedMultiply(chunks, sizeof(Chunk), &total) ||
+        !CheckedAdd(chunks, kLastStep - 1, &entries) ||
+        !CheckedMultiply(entries, sizeof(Chunk), &total) ||
         !CheckedAdd(total, slot_bytes, &total)) {
       return false;
     }
@@ -719,7 +741,9 @@ class MemoryPool {
     auto* const moved_chunks =
         reinterpret_cast<Chunk*>(static_cast<std::byte*>(memory) + slot_bytes);
     Slot* const moved_top = std::uninitialized_copy(bottom_, top_, moved_slots);
-    std::uninitialized_copy_n(chunks_, chunk_count_, moved_chunks);
+    Chunk* const moved_end =
+        std::uninitialized_copy_n(chunks_, chunk_count_, moved_chunks);
+    std::uninitialized_fill(moved_end, moved_chunks + entries, NoChunk());
     ReleaseDirectory();
     directory_bytes_ = total;
     bottom_ = moved_slots;

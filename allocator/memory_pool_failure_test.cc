@@ -101,7 +101,7 @@ using Policies = ::testing::Types<Unchecked, Checked>;
 TYPED_TEST_SUITE(MemoryPoolFailureTest, Policies);
 
 TYPED_TEST(MemoryPoolFailureTest, ChunksOfItsOwnChoice) {
-  TestFixture::FailEveryCall({.block_size = 400});
+  TestFixture::FailEveryCall({.block_size = 4000});
 }
 
 TYPED_TEST(MemoryPoolFailureTest, ChunksOfAGivenSize) {

@@ -94,6 +94,8 @@ class Heap {
       // relaxed: only this thread writes it.
       void** const top = stack.top.load(std::memory_order_relaxed);
       if (top != stack.limit) [[likely]] {
+        // The next of the kind to be taken is this one.
+        __builtin_prefetch(block, 1);
         *top = block;
         // release: pairs with the acquire in Stack::count; see Stack.
         stack.top.store(top + 1, std::memory_order_release);

@@ -8,13 +8,15 @@
 #include <cstring>
 #include <string>
 
+#include "allocator/allocator_stats.h"
 #include "bench/allocators/general_workloads.h"
 #include "benchmark/benchmark.h"
 
 // What the process holds for a set of live blocks: resident bytes, less those
 // before the first block, over the bytes that the program asked for. Every byte
 // of a live block is written. One allocator a process, as it is the process
-// that is measured.
+// that is measured. Where the allocator has Stats(), their parts after the
+// churn are told too, over the same bytes.
 
 namespace mmsb {
 
@@ -50,9 +52,20 @@ void Held(benchmark::State& state, Purge purge) {
       state.counters[name] =
           static_cast<double>(ResidentBytes() - before - list) /
           static_cast<double>(bytes);
+      return static_cast<double>(bytes);
     };
     live.Replace(2000000);
-    counter("held_after_churn");
+    const double asked = counter("held_after_churn");
+    if constexpr (requires { allocator.Stats(); }) {
+      const AllocatorStats stats = allocator.Stats();
+      const auto of_asked = [&](size_t bytes) {
+        return static_cast<double>(bytes) / asked;
+      };
+      state.counters["live"] = of_asked(stats.live());
+      state.counters["cached"] = of_asked(stats.cached());
+      state.counters["free"] = of_asked(stats.free());
+      state.counters["metadata"] = of_asked(stats.metadata());
+    }
     live.Thin();
     counter("held_after_freeing_nine_tenths");
     purge(allocator);
