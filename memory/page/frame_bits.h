@@ -2,6 +2,7 @@
 #define MMSB_MEMORY_PAGE_FRAME_BITS_H_
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 #include "memory/page/frame_layout.h"
@@ -45,6 +46,32 @@ namespace mmsb {
     if (alone != 0) return std::countr_zero(alone);
     starts = pairs;
   }
+}
+
+// The bits of `n` free frames, or of all when there are fewer: those of the
+// smallest free runs, the lowest first, so that larger runs last.
+[[nodiscard]] constexpr uint64_t PickFrames(uint64_t allocated, size_t n) {
+  uint64_t picked = 0;
+  uint64_t starts = ~allocated;
+  for (int order = 0; order <= kWordOrder; ++order) {
+    const int size = 1 << order;
+    const uint64_t pairs =
+        order == kWordOrder ? 0
+                            : starts & (starts >> size) & RunStarts(order + 1);
+    // Of the runs that are not halves of free ones.
+    uint64_t alone =
+        starts & ~(pairs | (order == kWordOrder ? 0 : pairs << size));
+    for (; alone != 0; alone &= alone - 1) {
+      const int start = std::countr_zero(alone);
+      if (static_cast<size_t>(size) >= n) {
+        return picked | ((~uint64_t{0} >> (kFramesPerWord - n)) << start);
+      }
+      picked |= RunMask(start, order);
+      n -= static_cast<size_t>(size);
+    }
+    starts = pairs;
+  }
+  return picked;
 }
 
 }  // namespace mmsb

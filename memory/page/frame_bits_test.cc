@@ -1,5 +1,6 @@
 #include "memory/page/frame_bits.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
 
@@ -48,6 +49,23 @@ TEST(FrameBitsTest, FindsARunWhereverOneIs) {
       }
       ASSERT_EQ(FindRun(allocated, order), best)
           << std::hex << allocated << " order " << order;
+    }
+  }
+}
+
+TEST(FrameBitsTest, PicksManyAsOneAfterAnother) {
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 5000; ++i) {
+    uint64_t allocated = random();
+    for (uint64_t n = random() % 5; n != 0; --n) {
+      allocated = i % 2 == 0 ? allocated & random() : allocated | random();
+    }
+    if (i == 0) allocated = 0;
+    uint64_t picked = 0;
+    for (size_t n = 1; (allocated | picked) != ~uint64_t{0}; ++n) {
+      picked |= uint64_t{1} << FindRun(allocated | picked, 0);
+      ASSERT_EQ(PickFrames(allocated, n), picked)
+          << std::hex << allocated << " " << n;
     }
   }
 }

@@ -1,6 +1,7 @@
 #ifndef MMSB_MEMORY_PAGE_HUGE_FRAME_H_
 #define MMSB_MEMORY_PAGE_HUGE_FRAME_H_
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -15,6 +16,7 @@ namespace mmsb {
 // What came of asking a huge frame for a run.
 struct FrameTaking {
   int offset = -1;           // of the run's first frame; -1: there was none
+  uint64_t more = 0;         // further frames of the same word, as bits
   bool uncommitted = false;  // the taken run may have no memory
   bool undone = false;       // frames were hidden from others for a moment
 
@@ -40,11 +42,11 @@ struct FrameTaking {
 // subtracted and not yet marked + frames that a Give has cleared and not yet
 // added. So who subtracts first may set a bit, and
 //
-//   - a Take of one frame that has subtracted 1 finds a clear bit whenever it
-//     looks: its loads are not older than the clearing of every frame that was
-//     counted before (acquire of the counts), and those that other Takes marked
-//     were subtracted by them. Its compare-exchange fails only when another
-//     call changed the word.
+//   - a Take of n single frames that has subtracted n finds n clear bits
+//     whenever it looks: its loads are not older than the clearing of every
+//     frame that was counted before (acquire of the counts), and those that
+//     other Takes marked were subtracted by them. Its compare-exchange fails
+//     only when another call changed the word.
 //   - a Take of whole words that has changed their counts from 64 to 0 has them
 //     alone: all their bits are clear, and counted, so there is no Take on its
 //     way in them, and no Give of any allocated frame. It just stores.
@@ -65,6 +67,9 @@ class HugeFrame {
  public:
   using Word = typename Sync::template Atomic<uint64_t>;
 
+  // What a Take of more than one single frame leaves free, at least.
+  static constexpr size_t kLeft = 16;
+
   HugeFrame(Word* counts, Word* words) : counts_(counts), words_(words) {}
 
   // The counts, and everything that was done by who wrote them.
@@ -74,16 +79,18 @@ class HugeFrame {
   }
 
   // A free run of that order, of all there are one that leaves larger ones
-  // whole: in the fullest word, beside what is allocated.
-  [[nodiscard]] FrameTaking Take(int order) {
-    return order < kWordOrder ? TakeFromFullest(order) : TakeWords(order);
+  // whole: in the fullest word, beside what is allocated. Of order 0 up to
+  // `most` single frames, as many as the word has and kLeft allows.
+  [[nodiscard]] FrameTaking Take(int order, size_t most = 1) {
+    return order < kWordOrder ? TakeFromFullest(order, most) : TakeWords(order);
   }
 
-  // A free run of that order, below kWordOrder, in one word.
-  [[nodiscard]] FrameTaking TakeInWord(int word, int order) {
-    const uint64_t run = uint64_t{1} << order;
+  // A free run of that order, below kWordOrder, in one word; of order 0 up to
+  // `most`.
+  [[nodiscard]] FrameTaking TakeInWord(int word, int order, size_t most = 1) {
     // relaxed: only compared, and 0 is believed: who must be sure has looked.
     uint64_t counts = counts_->load(std::memory_order_relaxed);
+    uint64_t run = Wanted(counts, word, order, most);
     if (frame_counts::At(counts, word) < run) return {};
     Word& bits = words_[word];
     // relaxed: a guess, so that few have to undo.
@@ -97,21 +104,29 @@ class HugeFrame {
     while (!counts_->compare_exchange_weak(
         counts, counts - frame_counts::Of(word, run), std::memory_order_acq_rel,
         std::memory_order_relaxed)) {
+      run = Wanted(counts, word, order, most);
       if (frame_counts::At(counts, word) < run) return {};
     }
     // relaxed: not older than the bits that were acquired with the counts.
     uint64_t allocated = bits.load(std::memory_order_relaxed);
     for (;;) {
-      const int start = FindRun(allocated, order);
-      if (start < 0) {
+      uint64_t mask = 0;
+      if (order == 0) {
+        mask = PickFrames(allocated, run);
+      } else if (const int start = FindRun(allocated, order); start >= 0) {
+        mask = RunMask(start, order);
+      }
+      if (mask == 0) {
         Add(frame_counts::Of(word, run));
         return {.undone = true};
       }
       // acquire: pairs with the release in GiveInWord, of who had the frames.
-      if (bits.compare_exchange_weak(
-              allocated, allocated | RunMask(start, order),
-              std::memory_order_acquire, std::memory_order_relaxed)) {
-        return {.offset = word * static_cast<int>(kFramesPerWord) + start,
+      if (bits.compare_exchange_weak(allocated, allocated | mask,
+                                     std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+        return {.offset = word * static_cast<int>(kFramesPerWord) +
+                          std::countr_zero(mask),
+                .more = order == 0 ? mask & (mask - 1) : 0,
                 .uncommitted = (counts & frame_counts::kUncommitted) != 0};
       }
     }
@@ -144,6 +159,13 @@ class HugeFrame {
       return false;
     }
     Add(frame_counts::WholeWords(word, words));
+    return true;
+  }
+
+  // The same for the frames of one word whose bits are in `mask`.
+  [[nodiscard]] bool GiveSingles(int word, uint64_t mask) {
+    if (!GiveInWord(words_[word], mask)) return false;
+    Add(frame_counts::Of(word, static_cast<uint64_t>(std::popcount(mask))));
     return true;
   }
 
@@ -197,7 +219,16 @@ class HugeFrame {
   }
 
  private:
-  [[nodiscard]] FrameTaking TakeFromFullest(int order) {
+  // How many frames to take of a word.
+  static uint64_t Wanted(uint64_t counts, int word, int order, size_t most) {
+    if (order != 0 || most == 1) return uint64_t{1} << order;
+    const size_t total = frame_counts::Total(counts);
+    const size_t spare = total > kLeft ? total - kLeft : 0;
+    return std::max(std::min({most, frame_counts::At(counts, word), spare}),
+                    size_t{1});
+  }
+
+  [[nodiscard]] FrameTaking TakeFromFullest(int order, size_t most) {
     const size_t run = size_t{1} << order;
     unsigned tried = 0;
     bool undone = false;
@@ -210,7 +241,7 @@ class HugeFrame {
         if (best < 0 || free < frame_counts::At(counts, best)) best = w;
       }
       if (best < 0) return {.undone = undone};
-      FrameTaking taking = TakeInWord(best, order);
+      FrameTaking taking = TakeInWord(best, order, most);
       undone |= taking.undone;
       taking.undone = undone;
       if (taking.taken()) return taking;

@@ -1,6 +1,7 @@
 // The protocols of frames in every way that small programs of them can go, and
 // weakened ones, which must be caught.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "allocator/lockfree_sync.h"
 #include "allocator/testing/model_atomic.h"
 #include "allocator/testing/model_checker.h"
 #include "gtest/gtest.h"
@@ -179,6 +181,51 @@ TEST(HugeFrameModelTest, AFrameForEachThreadIsEnough) {
                                 [](State<AsGiven>& state) {
                                   ModelExpect(state.CheckCounts() == 2, "all");
                                 }));
+}
+
+// Several single frames at once, of few more than a batch leaves: none goes to
+// two threads, and as many stay as shall.
+template <class Sync>
+ModelResult ExploreBatches() {
+  const Body<Sync> body = [](State<Sync>& state) {
+    const FrameTaking taking = state.huge().TakeInWord(0, 0, 3);
+    if (!state.Use(taking, 0)) return;
+    const uint64_t mask = taking.more | uint64_t{1} << taking.offset;
+    for (uint64_t left = taking.more; left != 0; left &= left - 1) {
+      state.Use({.offset = std::countr_zero(left)}, 0);
+    }
+    ModelExpect(std::popcount(mask) <= 3, "not more than it asked for");
+    ModelExpect(state.huge().GiveSingles(0, mask), "they were allocated");
+  };
+  return Explore<Sync>([] { return Free<Sync>(0xffff'0000'000f); },
+                       {body, body},
+                       [](State<Sync>& state) {
+                         ModelExpect(state.CheckCounts() == 20, "all are back");
+                       },
+                       {.max_preemptions = 3, .max_stale_reads = 2});
+}
+
+TEST(HugeFrameModelTest, BatchesGoToOneThreadEach) {
+  ExpectPassed(ExploreBatches<AsGiven>());
+}
+
+TEST(HugeFrameModelTest, BatchesWithWeakerOrdersAreCaught) {
+  EXPECT_NE(ExploreBatches<Relaxed>().error, "");
+}
+
+TEST(HugeFrameModelTest, ABatchLeavesSome) {
+  for (const size_t free : {1u, 15u, 16u, 17u, 18u, 40u, 64u}) {
+    HugeFrame<SystemSync>::Word counts(frame_counts::Of(0, free));
+    std::array<HugeFrame<SystemSync>::Word, kWordsPerHuge> words;
+    words[0] = free == 64 ? 0 : ~uint64_t{0} << free;
+    const FrameTaking taking =
+        HugeFrame<SystemSync>(&counts, words.data()).Take(0, 32);
+    ASSERT_TRUE(taking.taken());
+    const size_t taken = 1 + static_cast<size_t>(std::popcount(taking.more));
+    EXPECT_EQ(taken, free <= 17 ? 1 : std::min(free - 16, size_t{32})) << free;
+    EXPECT_EQ(frame_counts::Total(counts), free - taken);
+    EXPECT_EQ(static_cast<size_t>(std::popcount(~words[0])), free - taken);
+  }
 }
 
 // A whole huge frame, or a frame of it: one of the two, and never neither.

@@ -16,6 +16,7 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/lockfree_sync.h"
 #include "allocator/thread_cache_registry.h"
+#include "memory/page/frame_caches.h"
 #include "memory/page/frame_counts.h"
 #include "memory/page/frame_errors.h"
 #include "memory/page/frame_layout.h"
@@ -35,8 +36,8 @@ struct LockFreePageAllocatorOptions {
   // Of the region. What is left over beyond whole frames is not used.
   size_t bytes = 0;
 
-  // How many threads have a reservation at one time. The threads beyond are
-  // served as well, only slower.
+  // How many threads have a reservation and a cache at one time. The threads
+  // beyond are served as well, only slower.
   size_t max_threads = 64;
 };
 
@@ -44,36 +45,53 @@ struct LockFreePageAllocatorOptions {
 // order 0 to 9 (2 MiB), aligned to their size, from one region of address space
 // that is reserved in the beginning.
 //
-// Owns the region and its bookkeeping, 73 bytes a huge frame of 2 MiB, and
-// takes both from the mapper, which is not owned and must outlive it. Frames
-// are named by address. A run is nothing but its frames: it may be given back
-// in parts, or together with neighbours, as any aligned runs of allocated
-// frames. A huge frame gets memory when the first of its frames is allocated,
-// and keeps it until Purge().
+// Owns the region and its bookkeeping, and takes both from the mapper, which is
+// not owned and must outlive it. Bookkeeping is 585 bytes a huge frame of 2 MiB
+// and 768 a thread; 73 bytes a huge frame where there are no caches. Frames are
+// named by address. A run is nothing but its frames: it may be given back in
+// parts, or together with neighbours, as any aligned runs of allocated frames.
+// A huge frame gets memory when the first of its frames is allocated, and keeps
+// it until Purge().
 //
 // Thread-safe, but CheckInvariants() and Recover(), which need a moment when
 // nothing else runs. May be destroyed while threads that used it live on. After
 // fork() the child may go on; what another thread was just taking or giving
-// back at that moment may be lost to the child.
+// back at that moment, 32 frames or one run at most, may be lost to the child.
+//
+// A thread keeps up to 64 single frames that are free in a cache of its own,
+// until it ends or calls DetachThread(), or others need them. There are caches
+// where the system has an asymmetric fence (os_asymmetric_fence.h).
 //
 // Failure: an absl::Status; nothing is changed then. A wrong Free names the
-// frame. It is found out when a frame is free, not when it is another's by now.
-// Contents of a run are undefined. Under AddressSanitizer a freed run is
-// poisoned.
+// frame. It is found out when a frame is free, not when it is another's by now;
+// but of two Frees of one single frame at the same moment both may succeed,
+// where there are caches. Contents of a run are undefined. Under
+// AddressSanitizer a freed run is poisoned.
 //
 // ResourceExhausted means: at one moment during the call every run of that
 // order had a frame that was allocated, or that another call, not returned by
-// then, had in hand: a Free of it, a Purge of its huge frame, or an Allocate
-// that had counted on some of the 64 frames around it and may have failed. In
-// particular none was free if no other thread was inside a call; and N threads
-// that hold at most one frame each never see it where there are N frames.
+// then, had in hand: a Free of it, a Purge of its huge frame, an Allocate that
+// had counted on some of the 64 frames around it and may have failed, or any
+// call that brought frames into a cache or out of one, at most 32 at a time.
+// Frames in caches are not allocated: before it is said, all are empty. In
+// particular no run was free if no other thread was inside a call; and N
+// threads that hold at most one frame each never see it where there are N
+// frames, if N is at most 16, or 33 N. (Where the kernel's membarrier is taken
+// away from a process after it had it, by a system call filter, frames in other
+// threads' caches are no longer found; it may be said early then.)
 //
-// An Allocate or a Free is two uncontended read-modify-writes in a cache line
-// or two that no other thread touches, as long as it hits the thread's reserved
-// tree of 16 MiB; three elsewhere. Of 64 frames and more an Allocate is one
-// fewer, and a Free one a word and one. An Allocate that has to look for
-// another tree reads one word a tree, and only one that finds nothing reads a
-// word for every huge frame.
+// Of a single frame an Allocate or a Free is mostly loads and stores in the
+// thread's cache, and of the frame's mark: no read-modify-write, and no line
+// that another thread writes, as long as it gives back what it took. One in
+// some 32 moves as many frames to or from the bitmap, with two
+// read-modify-writes for each word of 64 that they lie in. A run, or a frame
+// without a cache, is two uncontended read-modify-writes in a cache line or two
+// that no other thread touches, as long as it hits the thread's reserved tree
+// of 16 MiB; three elsewhere. Of 64 frames and more an Allocate is one fewer,
+// and a Free one a word and one. An Allocate that has to look for another tree
+// reads one word a tree, and only one that finds nothing reads a word for every
+// huge frame, and looks at every cache; what it finds there costs a heavy fence
+// of some microseconds a frame.
 //
 //   auto frames = LockFreePageAllocator::Create({.bytes = 64 * kGiB});
 //   absl::StatusOr<void*> page = (*frames)->Allocate(0);
@@ -91,26 +109,50 @@ struct LockFreePageAllocatorOptions {
 // than one that is all free; and last looks everywhere, reserved or not. So
 // huge frames and trees that are all free stay so while anything else serves.
 //
+// In front of that a cache a thread, for single frames: frame_caches.h. For the
+// three levels a cached frame is allocated, and for a caller it is free. A
+// thread whose cache has one frame or none takes several of one word, first
+// one, and each time twice as many, up to 32; one whose cache is full gives the
+// newer half back, word by word.
+//
 // Why every operation is lock-free: each loop repeats only because another
 // call changed the word that it tries to change, which was that call's progress
 // or the undoing after another's (huge_frame.h), or, in the search, because
-// another call gave frames back.
+// another call gave frames back, or put some into a cache, having one itself.
 //
 // Why the search misses nothing: it reads how often frames were shown (Frees,
-// and what was undone: each counted after the frames are, in a count that only
-// grows), looks at the counts of every huge frame, and reads again. If nothing
-// was shown between, then at the moment of the second reading every run was
-// allocated since it was looked at, or in the hand of a call that has not
-// counted yet. If a thread gave a frame back behind the search and then took
-// the one before it, the search that sees the second gone (acquire of the
-// counts that the taking released) sees the first counted, and starts over.
+// and what was undone or left a cache: each counted after the frames are, in a
+// count that only grows); empties every cache, or takes the frame if it wants
+// only one; looks at the counts of every huge frame; looks at the caches once
+// more, and reads again. If nothing was shown between, and all caches were
+// empty with as many pushes and takings from their tops (block_magazine.h),
+// then at the moment before the second look every run was allocated since it
+// was looked at, or in the hand of a call that has not counted yet. If a thread
+// gave a frame back behind the search, to a cache or the bitmap, and then took
+// the one before it, the search that sees the second gone (acquire of what the
+// taking released: counts, or a cache's bottom or top) sees the first counted,
+// and starts over.
 //
-// Linearization: huge_frame.h. ABA: counts and bitmaps have no history; equal
-// words mean the same, whatever was in between.
+// Why a few threads with a frame each are enough for each other: a call has
+// several frames in hand only where it leaves at least 16 of them where they
+// came from: in the huge frame's counts, by the compare-exchange that took
+// (HugeFrame::kLeft), or in the cache. Where no more than 16 are not allocated
+// for good it never does. (A cache seems no fuller to its owner than there are
+// frames: one that was stolen and put in again came back by what the stealing
+// released.) Else each call has 32 of them and the one that it is for at most.
+//
+// Why a frame is in one place: a cache hands out no frame twice, the bitmap
+// neither, and a frame is put into one of them by who holds it. In the bitmap a
+// cached frame is allocated and its mark is set, so nobody may free it.
+//
+// Linearization: huge_frame.h, and block_magazine.h of cached frames. ABA:
+// counts and bitmaps have no history; equal words mean the same, whatever was
+// in between.
 //
 // Recovery: the bitmaps are the state, and all else is computed from them. Of a
 // copy made while calls run, a frame that was allocated all the time is in it,
-// one that was free all the time is not, and the rest may be either.
+// one that was free all the time, and in no cache, is not, and the rest may be
+// either. To who recovers, frames in caches are allocated.
 template <class Sync = SystemSync>
 class BasicLockFreePageAllocator {
   template <class T>
@@ -119,6 +161,8 @@ class BasicLockFreePageAllocator {
   using Tree = FrameTree<Sync>;
   using Huge = HugeFrame<Sync>;
   using Word = typename Huge::Word;
+  using Caches = FrameCaches<Sync>;
+  using Cache = typename Caches::Cache;
 
  public:
   using Options = LockFreePageAllocatorOptions;
@@ -157,32 +201,19 @@ class BasicLockFreePageAllocator {
   //   InvalidArgument    there are no runs of that order
   //   ResourceExhausted  none is free (see above), or the system has no memory
   [[nodiscard]] absl::StatusOr<void*> Allocate(int order) {
-    if (!IsFrameOrder(order)) [[unlikely]] {
-      return frame_errors::NoSuchOrder(order);
-    }
-    const thread_cache_registry::Entry& entry =
-        thread_cache_registry::EntryOf(id_);
-    if (entry.id == id_ && order < kWordOrder) [[likely]] {
-      Slot& slot = *static_cast<Slot*>(entry.first);
-      // relaxed: the thread's own.
-      const uint64_t word = slot.cursor.load(std::memory_order_relaxed);
-      if (word != Slot::kNone) [[likely]] {
-        const uint64_t huge = word / kWordsPerHuge;
-        const FrameTaking taking = HugeAt(huge).TakeInWord(
-            static_cast<int>(word % kWordsPerHuge), order);
-        if (taking.taken() && !taking.uncommitted) [[likely]] {
-          return HandOut(slot, huge, taking, order);
+    if (order == 0) [[likely]] {
+      const thread_cache_registry::Entry& entry =
+          thread_cache_registry::EntryOf(cache_id_);
+      if (entry.id == cache_id_) [[likely]] {
+        std::byte* const frame =
+            caches_.TakeUnlessLast(*static_cast<Cache*>(entry.second));
+        if (frame != nullptr) [[likely]] {
+          return HandOutCached(frame);
         }
-        if (taking.undone) slot.Count(slot.undone);
-        if (taking.taken()) {
-          Found found;
-          if (Finish(slot, huge, order, taking, found)) {
-            return HandOut(slot, huge, taking, order);
-          }
-        }
+        return AllocateSlow(0);
       }
     }
-    return AllocateSlow(order);
+    return AllocateRun(order);
   }
 
   // Gives back the 2^order frames from `p` on, all of which are allocated.
@@ -190,45 +221,40 @@ class BasicLockFreePageAllocator {
   //                       a frame, not a multiple of the run
   //   FailedPrecondition  a frame is not allocated
   absl::Status Free(void* p, int order) {
-    if (!IsFrameOrder(order)) [[unlikely]] {
-      return frame_errors::NoSuchOrder(order);
-    }
-    const size_t offset =
-        reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(region_);
-    const size_t frames = size_t{1} << order;
-    const size_t frame = offset / kFrameBytes;
-    if (offset % (frames * kFrameBytes) != 0 || frame >= frame_count_ ||
-        frames > frame_count_ - frame) [[unlikely]] {
-      return frame_errors::NoSuchRun(offset, order, frame_count_);
-    }
-    const uint64_t huge = frame / kFramesPerHuge;
-    const size_t in_huge = frame % kFramesPerHuge;
-    if (kPoisonReported) {
-      const size_t allocated = HugeAt(huge).AllocatedPrefix(in_huge, order);
-      if (allocated != frames) {
-        return frame_errors::NotAllocated(frame + allocated, frame, order);
+    if (order == 0) [[likely]] {
+      const thread_cache_registry::Entry& entry =
+          thread_cache_registry::EntryOf(cache_id_);
+      const size_t offset =
+          reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(region_);
+      const size_t frame = offset / kFrameBytes;
+      if (entry.id == cache_id_ && offset % kFrameBytes == 0 &&
+          frame < frame_count_) [[likely]] {
+        // relaxed: the caller's bit, which nobody else changes.
+        const uint64_t allocated =
+            words_[frame / kFramesPerWord].load(std::memory_order_relaxed) >>
+            (frame % kFramesPerWord);
+        if ((allocated & 1) == 0 || caches_.Has(frame)) [[unlikely]] {
+          return frame_errors::NotAllocated(frame, frame, 0);
+        }
+        PoisonFreed(p, kFrameBytes);
+        auto* const first = static_cast<std::byte*>(p);
+        if (!caches_.Put(*static_cast<Cache*>(entry.second), first))
+            [[unlikely]] {
+          FreeHalf(*static_cast<Slot*>(entry.first), first);
+        }
+        return absl::OkStatus();
       }
-      PoisonFreed(p, frames * kFrameBytes);
     }
-    if (!HugeAt(huge).Give(in_huge, order)) [[unlikely]] {
-      const size_t allocated = HugeAt(huge).AllocatedPrefix(in_huge, order);
-      return frame_errors::NotAllocated(
-          frame + (allocated == frames ? 0 : allocated), frame, order);
-    }
-    const thread_cache_registry::Entry& entry =
-        thread_cache_registry::EntryOf(id_);
-    Slot& slot =
-        entry.id == id_ ? *static_cast<Slot*>(entry.first) : ThisSlot();
-    ChangeTree(slot, huge / kHugesPerTree, static_cast<int64_t>(frames));
-    slot.Count(slot.frees, frames);
-    return absl::OkStatus();
+    return FreeRun(p, order);
   }
 
   // Gives the memory of every huge frame that is all free back to the system,
-  // and returns how many bytes. Stops at the first refusal.
+  // and returns how many bytes. Empties all caches first. Stops at the first
+  // refusal.
   //   Internal  the system refused
   absl::StatusOr<size_t> Purge() {
     Slot& slot = ThisSlot();
+    EmptyCaches(slot);
     size_t bytes = 0;
     for (uint64_t huge = 0; huge < huge_count_; ++huge) {
       const uint64_t free = AllFree(huge);
@@ -249,8 +275,9 @@ class BasicLockFreePageAllocator {
   }
 
   // One bit a frame, from bit 0 of the first word on, set when the frame is
-  // allocated; 8 words for each huge frame, so that there may be bits beyond
-  // the last frame, which are set. Other calls may run meanwhile: see above.
+  // allocated or in a cache; 8 words for each huge frame, so that there may be
+  // bits beyond the last frame, which are set. Other calls may run meanwhile:
+  // see above.
   [[nodiscard]] std::vector<uint64_t> Bitmap() const {
     std::vector<uint64_t> bitmap(huge_count_ * kWordsPerHuge);
     for (size_t i = 0; i < bitmap.size(); ++i) {
@@ -290,15 +317,25 @@ class BasicLockFreePageAllocator {
       }
     }
     // relaxed, in what follows: no other call runs.
+    const uint64_t live = frame_count_ - FreeFrames();
+    for (size_t i = 0; i < caches_.count(); ++i) {
+      while (caches_.Take(caches_.At(i)) != nullptr) {
+      }
+    }
     for (uint64_t i = 0; i < bitmap.size(); ++i) {
       words_[i].store(bitmap[i], std::memory_order_relaxed);
     }
     Recount();
+    // What no longer is live counts as freed, and what is now, as allocated.
+    const uint64_t live_now = frame_count_ - FreeFrames();
+    Slot& shared = slots_[slot_count_ - 1];
+    if (live > live_now) shared.Count(shared.frees, live - live_now);
     return absl::OkStatus();
   }
 
-  // Leaves the calling thread's reservation to the others, as its end does; for
-  // a thread that will not allocate for long. It may go on all the same.
+  // Leaves the calling thread's reservation and the frames of its cache to the
+  // others, as its end does; for a thread that will not allocate for long. It
+  // may go on all the same.
   void DetachThread() {
     if (id_ == kNoAllocator) return;
     thread_cache_registry::Entry& entry = thread_cache_registry::EntryOf(id_);
@@ -317,10 +354,10 @@ class BasicLockFreePageAllocator {
   [[nodiscard]] void* region() const { return region_; }
   [[nodiscard]] size_t frame_count() const { return frame_count_; }
 
-  // The frames that are free, exact when no call is running; takes a look at
-  // every huge frame.
+  // The frames that are free, in caches or not, exact when no call is running;
+  // takes a look at every huge frame and every cache.
   [[nodiscard]] size_t FreeFrames() const {
-    size_t free = 0;
+    size_t free = caches_.Size();
     for (uint64_t huge = 0; huge < huge_count_; ++huge) {
       free += frame_counts::Total(HugeAt(huge).Look());
     }
@@ -330,8 +367,10 @@ class BasicLockFreePageAllocator {
   // Exact when no call is running, a guess otherwise. Committed is what has
   // memory: huge frames, and the bookkeeping. `peak` is the most that huge
   // frames ever had: more was never live, but perhaps never so much.
-  // Allocations and deallocations are in frames, as runs may be given back in
-  // parts. Reads the bitmap.
+  // Cached is what is in caches, whether or not it ever was live. Allocations
+  // and deallocations are in frames, as runs may be given back in parts;
+  // the former are not counted, but are the latter and what is live. Reads the
+  // bitmap.
   [[nodiscard]] AllocatorStats Stats() const {
     size_t live = 0;
     size_t free = 0;
@@ -349,9 +388,12 @@ class BasicLockFreePageAllocator {
       }
       metadata += (kFramesPerHuge - FramesOf(huge)) * kFrameBytes;
     }
+    const size_t cached = std::min(caches_.Size() * kFrameBytes, live);
+    live -= cached;
     // relaxed, all: counts.
     AllocatorStats::Values values = {
         .live = live,
+        .cached = cached,
         .free = free,
         .metadata = metadata,
         .committed =
@@ -359,18 +401,18 @@ class BasicLockFreePageAllocator {
             kHugeBytes * committed_huges_.load(std::memory_order_relaxed),
         .peak = kHugeBytes * peak_huges_.load(std::memory_order_relaxed)};
     for (uint64_t i = 0; i < slot_count_; ++i) {
-      values.allocations +=
-          slots_[i].allocations.load(std::memory_order_relaxed);
-      values.deallocations += slots_[i].frees.load(std::memory_order_relaxed);
+      values.deallocations += slots_[i].Freed();
       values.failures += slots_[i].failures.load(std::memory_order_relaxed);
     }
+    values.allocations = values.deallocations + live / kFrameBytes;
     return AllocatorStats(values);
   }
 
   // Internal, with the place, when something does not hold that does whenever
   // no call is running: counts are those of the bitmap, a tree's is the sum of
   // its huge frames' and of what its holder has not handed in, a tree is
-  // reserved by one slot or none.
+  // reserved by one slot or none, caches hold as many frames as are marked, and
+  // to the bitmap those are allocated.
   [[nodiscard]] absl::Status CheckInvariants() const {
     uint64_t committed = 0;
     for (uint64_t huge = 0; huge < huge_count_; ++huge) {
@@ -419,17 +461,37 @@ class BasicLockFreePageAllocator {
                                     FreeInTree(tree));
       }
     }
+    size_t marked = 0;
+    for (size_t frame = 0; frame < frame_count_; ++frame) {
+      if (!caches_.Has(frame)) continue;
+      ++marked;
+      if (AllocatedPrefix(frame, 0, /*or_cached=*/true) == 0) {
+        return frame_errors::Broken("frame", frame, "allocated though cached",
+                                    0, 1);
+      }
+    }
+    if (marked != caches_.Size()) {
+      return frame_errors::Broken("region", 0, "frames in caches",
+                                  caches_.Size(), marked);
+    }
     return absl::OkStatus();
   }
 
  private:
   static constexpr uint64_t kNoAllocator = ~uint64_t{0};  // matches no entry
 
+  // How many frames move to a cache or from one at once, at most.
+  static constexpr size_t kBatch = Caches::kFrames / 2;
+
+  // A control of the model checker goes without the second look.
+  static constexpr bool kLooksAgain = !requires { Sync::kLooksOnce; };
+
   // Where a search ended. `frame` is from the start of the region.
   struct Found {
+    std::byte* cached = nullptr;  // a frame out of a cache; or else
     uint64_t huge = 0;
     FrameTaking taking = {};
-    uint64_t shown = 0;  // frames were hidden and shown by this search
+    uint64_t shown = 0;  // times or frames that this search has shown
     OsError error = {};  // the system had no memory
   };
 
@@ -443,13 +505,19 @@ class BasicLockFreePageAllocator {
       huges = frames / kFramesPerHuge + (frames % kFramesPerHuge != 0);
       trees = huges / kHugesPerTree + (huges % kHugesPerTree != 0);
       slots = options.max_threads + 1;
+      if (frames != 0 && Sync::HasAsymmetricFence()) {
+        caches = options.max_threads;
+      }
       // Below 2^64 / 2^21 huge frames: only the region itself may overflow.
       size_t region_bytes = 0;
       if (!CheckedMultiply(huges, kHugeBytes, &region_bytes) ||
           !Place(slots, sizeof(Slot), &slots_offset) ||
           !Place(trees * kHugesPerTree, sizeof(Word), &counts_offset) ||
           !Place(huges * kWordsPerHuge, sizeof(Word), &words_offset) ||
-          !Place(trees, sizeof(Tree), &trees_offset)) {
+          !Place(trees, sizeof(Tree), &trees_offset) ||
+          !Place(caches, Caches::kBytes, &caches_offset) ||
+          !Place(caches == 0 ? 0 : frames, sizeof(typename Caches::Mark),
+                 &marks_offset)) {
         return absl::ResourceExhaustedError(
             "the region is larger than an address space");
       }
@@ -474,10 +542,13 @@ class BasicLockFreePageAllocator {
     size_t huges = 0;
     size_t trees = 0;
     size_t slots = 0;
+    size_t caches = 0;
     size_t slots_offset = 0;
     size_t counts_offset = 0;
     size_t words_offset = 0;
     size_t trees_offset = 0;
+    size_t caches_offset = 0;
+    size_t marks_offset = 0;
     size_t metadata_bytes = 0;
   };
 
@@ -513,6 +584,7 @@ class BasicLockFreePageAllocator {
     // Without it no thread has a slot, and all share one.
     if (huge_count_ != 0 && thread_cache_registry::Add(&member_)) {
       id_ = member_.id;
+      if (caches_.count() != 0) cache_id_ = id_;
     }
     return absl::OkStatus();
   }
@@ -522,10 +594,17 @@ class BasicLockFreePageAllocator {
     counts_ = reinterpret_cast<Word*>(metadata_ + layout.counts_offset);
     words_ = reinterpret_cast<Word*>(metadata_ + layout.words_offset);
     trees_ = reinterpret_cast<Tree*>(metadata_ + layout.trees_offset);
+    if (layout.caches != 0) {
+      caches_.Construct(metadata_ + layout.caches_offset, layout.caches,
+                        reinterpret_cast<typename Caches::Mark*>(
+                            metadata_ + layout.marks_offset),
+                        region_, frame_count_);
+    }
     // The last one is shared. Searches begin far from each other.
     for (uint64_t i = 0; i < slot_count_; ++i) {
       ::new (slots_ + i)
-          Slot(i + 1 == slot_count_, i * tree_count_ / slot_count_);
+          Slot(i + 1 == slot_count_, i * tree_count_ / slot_count_,
+               i < caches_.count() ? &caches_.At(i) : nullptr);
     }
     for (uint64_t i = 0; i < tree_count_ * kHugesPerTree; ++i) {
       ::new (counts_ + i)
@@ -586,7 +665,7 @@ class BasicLockFreePageAllocator {
       if (slots_[i].Claim(thread)) slot = slots_ + i;
     }
     if (slot == nullptr) return shared;
-    entry = {id_, slot, nullptr};
+    entry = {id_, slot, slot->cache};
     return *slot;
   }
 
@@ -600,16 +679,197 @@ class BasicLockFreePageAllocator {
     return nullptr;
   }
 
-  // The last step of every Allocate.
+  // The last step of every Allocate: this one, if the frame was in a cache.
+  [[nodiscard]] static void* HandOutCached(std::byte* frame) {
+    UnpoisonFresh(frame, kFrameBytes);
+    return frame;
+  }
   [[nodiscard]] void* HandOut(Slot& slot, uint64_t huge,
                               const FrameTaking& taking, int order) {
     const size_t frames = size_t{1} << order;
-    ChangeTree(slot, huge / kHugesPerTree, -static_cast<int64_t>(frames));
-    slot.Count(slot.allocations, frames);
+    const auto more = static_cast<size_t>(std::popcount(taking.more));
+    ChangeTree(slot, huge / kHugesPerTree,
+               -static_cast<int64_t>(frames + more));
     std::byte* const p =
         HugeAddress(huge) + static_cast<size_t>(taking.offset) * kFrameBytes;
     UnpoisonFresh(p, frames * kFrameBytes);
+    if (order == 0 && slot.cache != nullptr) {
+      slot.batch = std::min(2 * slot.batch, kBatch);
+      if (more != 0) Keep(slot, huge, taking);
+    }
     return p;
+  }
+
+  // Puts what was taken beyond one frame into the cache, the lowest last.
+  void Keep(Slot& slot, uint64_t huge, const FrameTaking& taking) {
+    const size_t word = static_cast<size_t>(taking.offset) / kFramesPerWord;
+    std::byte* const first =
+        HugeAddress(huge) + word * kFramesPerWord * kFrameBytes;
+    for (uint64_t left = taking.more; left != 0;) {
+      const int bit = std::bit_width(left) - 1;
+      left ^= uint64_t{1} << bit;
+      // There is room: several are taken only when it has one frame at most.
+      (void)caches_.Put(*slot.cache,
+                        first + static_cast<size_t>(bit) * kFrameBytes);
+    }
+    slot.Count(slot.cached, static_cast<uint64_t>(std::popcount(taking.more)));
+  }
+
+  // Of a run; of a frame for a thread that has no cache, or is new here.
+  [[gnu::noinline]] absl::StatusOr<void*> AllocateRun(int order) {
+    if (!IsFrameOrder(order)) [[unlikely]] {
+      return frame_errors::NoSuchOrder(order);
+    }
+    const thread_cache_registry::Entry& entry =
+        thread_cache_registry::EntryOf(id_);
+    if (entry.id == id_ && order < kWordOrder) [[likely]] {
+      Slot& slot = *static_cast<Slot*>(entry.first);
+      // relaxed: the thread's own.
+      const uint64_t word = slot.cursor.load(std::memory_order_relaxed);
+      if (word != Slot::kNone) [[likely]] {
+        const uint64_t huge = word / kWordsPerHuge;
+        const FrameTaking taking = HugeAt(huge).TakeInWord(
+            static_cast<int>(word % kWordsPerHuge), order);
+        if (taking.taken() && !taking.uncommitted) [[likely]] {
+          return HandOut(slot, huge, taking, order);
+        }
+        if (taking.undone) slot.Count(slot.undone);
+        if (taking.taken()) {
+          Found found;
+          if (Finish(slot, huge, order, taking, found)) {
+            return HandOut(slot, huge, taking, order);
+          }
+        }
+      }
+    }
+    return AllocateSlow(order);
+  }
+
+  // Gives frames back to the bitmap; what Free does without a cache.
+  [[gnu::noinline]] absl::Status FreeRun(void* p, int order) {
+    if (!IsFrameOrder(order)) [[unlikely]] {
+      return frame_errors::NoSuchOrder(order);
+    }
+    const size_t offset =
+        reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(region_);
+    const size_t frames = size_t{1} << order;
+    const size_t frame = offset / kFrameBytes;
+    if (offset % (frames * kFrameBytes) != 0 || frame >= frame_count_ ||
+        frames > frame_count_ - frame) [[unlikely]] {
+      return frame_errors::NoSuchRun(offset, order, frame_count_);
+    }
+    if (kPoisonReported || caches_.PrefixOutside(frame, frames) != frames) {
+      const size_t allocated = AllocatedPrefix(frame, order);
+      if (allocated != frames) {
+        return frame_errors::NotAllocated(frame + allocated, frame, order);
+      }
+      PoisonFreed(p, frames * kFrameBytes);
+    }
+    const uint64_t huge = frame / kFramesPerHuge;
+    if (!HugeAt(huge).Give(frame % kFramesPerHuge, order)) [[unlikely]] {
+      const size_t allocated = AllocatedPrefix(frame, order);
+      return frame_errors::NotAllocated(
+          frame + (allocated == frames ? 0 : allocated), frame, order);
+    }
+    const thread_cache_registry::Entry& entry =
+        thread_cache_registry::EntryOf(id_);
+    Slot& slot =
+        entry.id == id_ ? *static_cast<Slot*>(entry.first) : ThisSlot();
+    ChangeTree(slot, huge / kHugesPerTree, static_cast<int64_t>(frames));
+    slot.Count(slot.frees, frames);
+    return absl::OkStatus();
+  }
+
+  // The frames of the run that are allocated, from its first one on, up to one
+  // that is free.
+  [[nodiscard]] size_t AllocatedPrefix(size_t frame, int order,
+                                       bool or_cached = false) const {
+    const size_t allocated =
+        HugeAt(frame / kFramesPerHuge)
+            .AllocatedPrefix(frame % kFramesPerHuge, order);
+    return or_cached ? allocated : caches_.PrefixOutside(frame, allocated);
+  }
+
+  // Free for a thread whose cache is full: gives the frame back to the bitmap,
+  // and with it the newer half of the cache.
+  [[gnu::noinline]] void FreeHalf(Slot& slot, std::byte* first) {
+    std::byte* frames[kBatch] = {first};
+    (void)GiveBack(slot, frames, TakeCached(slot, frames, 1, kBatch));
+    slot.Count(slot.frees);
+  }
+
+  // Takes frames out of the slot's cache, until there are `n`, or it is empty.
+  // The first `have` are there. Returns how many there are.
+  [[nodiscard]] size_t TakeCached(Slot& slot, std::byte** frames, size_t have,
+                                  size_t n) {
+    while (have < n) {
+      frames[have] = caches_.Take(*slot.cache);
+      if (frames[have] == nullptr) break;
+      ++have;
+    }
+    return have;
+  }
+
+  // Empties the slot's cache into the bitmap, some at a time while it has many
+  // (see above) and then one by one. Returns how many frames that were.
+  uint64_t Drain(Slot& slot) {
+    if (slot.cache == nullptr) return 0;
+    uint64_t drained = 0;
+    std::byte* frames[kBatch];
+    for (;;) {
+      const size_t size = slot.cache->size();
+      const size_t spare = size > Huge::kLeft ? size - Huge::kLeft : 1;
+      const size_t n =
+          TakeCached(slot, frames, 0, std::min(spare, size_t{kBatch}));
+      if (n == 0) return drained;
+      drained += GiveBack(slot, frames, n);
+    }
+  }
+
+  // Empties all caches.
+  void EmptyCaches(Slot& slot) {
+    Drain(slot);
+    typename Caches::Round round;
+    while (std::byte* frame = caches_.Steal(round)) {
+      (void)GiveBack(slot, &frame, 1);
+    }
+  }
+
+  // Gives `n` frames that were cached back to the bitmap, word by word. Changes
+  // the array. Returns n.
+  uint64_t GiveBack(Slot& slot, std::byte** frames, size_t n) {
+    const uint64_t all = n;
+    while (n != 0) {
+      const uint64_t word = FrameOf(frames[0]) / kFramesPerWord;
+      uint64_t mask = 0;
+      size_t others = 0;
+      for (size_t i = 0; i < n; ++i) {
+        const uint64_t frame = FrameOf(frames[i]);
+        if (frame / kFramesPerWord == word) {
+          mask |= uint64_t{1} << (frame % kFramesPerWord);
+        } else {
+          frames[others++] = frames[i];
+        }
+      }
+      // They are allocated, so that it cannot fail.
+      (void)HugeAt(word / kWordsPerHuge)
+          .GiveSingles(static_cast<int>(word % kWordsPerHuge), mask);
+      ChangeTree(slot, word / kWordsPerHuge / kHugesPerTree,
+                 static_cast<int64_t>(n - others));
+      n = others;
+    }
+    slot.Count(slot.undone, all);
+    return all;
+  }
+
+  // From the start of the region.
+  [[nodiscard]] uint64_t FrameOf(const std::byte* p) const {
+    return static_cast<uint64_t>(p - region_) / kFrameBytes;
+  }
+
+  // How many single frames are taken at once.
+  static size_t Most(const Slot& slot, int order) {
+    return order == 0 && slot.cache != nullptr ? slot.batch : 1;
   }
 
   // Adds to what a tree has free: to the slot's own number if it reserved it.
@@ -627,14 +887,36 @@ class BasicLockFreePageAllocator {
   [[gnu::noinline]] absl::StatusOr<void*> AllocateSlow(int order) {
     Slot& slot = ThisSlot();
     Found found;
-    if (huge_count_ != 0 && Search(slot, order, found)) {
-      return HandOut(slot, found.huge, found.taking, order);
+    if (huge_count_ != 0 &&
+        (TakeNear(slot, order, found) || Search(slot, order, found))) {
+      return found.cached != nullptr
+                 ? HandOutCached(found.cached)
+                 : HandOut(slot, found.huge, found.taking, order);
     }
     slot.Count(slot.failures);
     if (!found.error.ok()) {
       return frame_errors::Refused("no memory for a frame", found.error);
     }
     return frame_errors::NoneFree(order);
+  }
+
+  // A frame of the thread's cache; several, when it has one or none, of the
+  // word that frames were last taken from; and if that has none either, the
+  // cache's last.
+  [[nodiscard]] bool TakeNear(Slot& slot, int order, Found& found) {
+    if (order != 0 || slot.cache == nullptr) return false;
+    found.cached = caches_.TakeUnlessLast(*slot.cache);
+    if (found.cached != nullptr) return true;
+    // relaxed: the thread's own.
+    const uint64_t word = slot.cursor.load(std::memory_order_relaxed);
+    if (word != Slot::kNone) {
+      const uint64_t huge = word / kWordsPerHuge;
+      const FrameTaking taking = HugeAt(huge).TakeInWord(
+          static_cast<int>(word % kWordsPerHuge), 0, slot.batch);
+      if (taking.taken() && Finish(slot, huge, 0, taking, found)) return true;
+    }
+    found.cached = caches_.Take(*slot.cache);
+    return found.cached != nullptr;
   }
 
   // Takes a run from anywhere.
@@ -650,7 +932,7 @@ class BasicLockFreePageAllocator {
       }
     }
     if (!TakeAnywhere(slot, order, found)) return false;
-    return PointAt(slot, found, order);
+    return found.cached != nullptr || PointAt(slot, found, order);
   }
 
   // The next frames come from where these came from.
@@ -704,12 +986,24 @@ class BasicLockFreePageAllocator {
     trees_[tree].Unreserve(static_cast<int64_t>(change));
   }
 
-  // Looks at every huge frame, until it has found a run, or none were shown in
-  // the meantime by others. See the argument above.
+  // Looks at every huge frame and cache, until it has found a run, or none were
+  // shown in the meantime by others. See the argument above.
   [[nodiscard]] bool TakeAnywhere(Slot& slot, int order, Found& found) {
     // Most searches find something in the first round, and need not be sure.
     for (bool sure = false;; sure = true) {
+      // The thread's own without a fence.
+      if (sure) found.shown += Drain(slot);
       const uint64_t shown = sure ? Shown() - found.shown : 0;
+      typename Caches::Round round;
+      while (sure) {
+        std::byte* frame = caches_.Steal(round);
+        if (frame == nullptr) break;
+        if (order == 0) {
+          found.cached = frame;
+          return true;
+        }
+        found.shown += GiveBack(slot, &frame, 1);
+      }
       // relaxed: the thread's own, and a hint.
       const uint64_t start = slot.start.load(std::memory_order_relaxed);
       for (uint64_t i = 0; i < tree_count_; ++i) {
@@ -719,8 +1013,10 @@ class BasicLockFreePageAllocator {
         slot.start.store(tree, std::memory_order_relaxed);
         return true;
       }
-      if (!found.error.ok()) return false;
-      if (sure && Shown() - found.shown == shown) return false;
+      if (!sure) continue;
+      if (!found.error.ok() || round.refused) return false;
+      if (kLooksAgain && !caches_.EmptySince(round)) continue;
+      if (Shown() - found.shown == shown) return false;
     }
   }
 
@@ -754,7 +1050,7 @@ class BasicLockFreePageAllocator {
       }
       if (least == ~size_t{0}) return false;
       const uint64_t huge = tree * kHugesPerTree + best;
-      const FrameTaking taking = HugeAt(huge).Take(order);
+      const FrameTaking taking = HugeAt(huge).Take(order, Most(slot, order));
       if (taking.undone) {
         slot.Count(slot.undone);
         ++found.shown;
@@ -773,6 +1069,10 @@ class BasicLockFreePageAllocator {
       if (const OsError error = Commit(huge); !error.ok()) {
         // The caller's own frames, so that it cannot fail.
         (void)HugeAt(huge).Give(static_cast<size_t>(taking.offset), order);
+        if (taking.more != 0) {
+          (void)HugeAt(huge).GiveSingles(
+              taking.offset / static_cast<int>(kFramesPerWord), taking.more);
+        }
         slot.Count(slot.undone);
         ++found.shown;
         found.error = error;
@@ -822,16 +1122,6 @@ class BasicLockFreePageAllocator {
     for (uint64_t i = 0; i < tree_count_; ++i) {
       trees_[i].Reset(static_cast<int64_t>(FreeInTree(i)));
     }
-    // What is live now counts as allocated, and what no longer is, as freed.
-    uint64_t counted = 0;
-    for (uint64_t i = 0; i < slot_count_; ++i) {
-      counted += slots_[i].allocations.load(std::memory_order_relaxed) -
-                 slots_[i].frees.load(std::memory_order_relaxed);
-    }
-    const uint64_t live = frame_count_ - FreeFrames();
-    Slot& shared = slots_[slot_count_ - 1];
-    if (live > counted) shared.Count(shared.allocations, live - counted);
-    if (live < counted) shared.Count(shared.frees, counted - live);
   }
 
   // Gives up the slot of a thread, if it has one.
@@ -839,9 +1129,11 @@ class BasicLockFreePageAllocator {
     if (thread == Slot::kNoThread) return;
     Slot* const slot = FindSlot(thread);
     if (slot == nullptr) return;
+    Drain(*slot);
     Unreserve(*slot);
     // relaxed: published by Leave.
     slot->cursor.store(Slot::kNone, std::memory_order_relaxed);
+    slot->batch = 1;
     slot->Leave();
   }
 
@@ -849,12 +1141,17 @@ class BasicLockFreePageAllocator {
     static_cast<BasicLockFreePageAllocator*>(allocator)->LeaveSlot(thread);
   }
 
-  // In a forked child: other threads' slots are nobody's, and all reservations
-  // are given up, those too that were just made.
+  // In a forked child: other threads' slots are nobody's and their caches
+  // empty, and all reservations are given up, those too that were just made.
   static void Forked(void* allocator, uint64_t thread) {
     auto& self = *static_cast<BasicLockFreePageAllocator*>(allocator);
     for (uint64_t i = 0; i < self.slot_count_; ++i) {
       Slot& slot = self.slots_[i];
+      if (slot.cache != nullptr &&
+          slot.owner.load(std::memory_order_relaxed) != thread) {
+        slot.cache->Repair();
+        self.Drain(slot);
+      }
       slot.tree.store(Slot::kNone, std::memory_order_relaxed);
       slot.change.store(0, std::memory_order_relaxed);
       slot.cursor.store(Slot::kNone, std::memory_order_relaxed);
@@ -866,6 +1163,8 @@ class BasicLockFreePageAllocator {
   }
 
   // Read by every call, written by none.
+  uint64_t cache_id_ = kNoAllocator;  // id_, if there are caches
+  Caches caches_;
   uint64_t id_ = kNoAllocator;  // in thread_cache_registry
   std::byte* region_ = nullptr;
   const uint64_t frame_count_;

@@ -103,7 +103,10 @@ TEST(LockFreePageAllocatorFailureTest, NoMemoryNowAndMemoryLater) {
   for (size_t i = 1; i < kFramesPerHuge; ++i) {
     ASSERT_TRUE(frames->Allocate(0).ok());
   }
+  // Several frames are taken at once by now, and are all given back.
   EXPECT_FALSE(frames->Allocate(0).ok());
+  EXPECT_EQ(frames->FreeFrames(), kBytes / kFrameBytes - kFramesPerHuge);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
   EXPECT_TRUE(frames->Free(p, 0).ok());
   EXPECT_EQ(*frames->Allocate(0), p);
   mapper.FailFrom(0, 0, ENOMEM);

@@ -74,7 +74,8 @@ struct Load {
   size_t frames;  // of the region
   size_t max_threads = kThreads;
   int max_order = 0;
-  size_t hold = 100;  // runs of one thread
+  size_t hold = 100;     // runs of one thread
+  bool singles = false;  // mostly
   bool purge = false;
 };
 
@@ -102,8 +103,11 @@ class FrameStressTest : public ::testing::Test {
     for (int step = 0; step < kSteps; ++step) {
       const uint64_t choice = random() % 8;
       if (choice < 4 && held.size() < load.hold) {
-        const int order = static_cast<int>(
-            random() % static_cast<uint64_t>(load.max_order + 1));
+        const int order =
+            load.singles && random() % 16 != 0
+                ? 0
+                : static_cast<int>(random() %
+                                   static_cast<uint64_t>(load.max_order + 1));
         const absl::StatusOr<void*> p = frames.Allocate(order);
         if (!p.ok()) continue;
         held.push_back(std::make_unique<FilledRun>(
@@ -171,6 +175,23 @@ TYPED_TEST(FrameStressTest, AllOrdersInFewHugeFrames) {
 
 TYPED_TEST(FrameStressTest, ScarceFramesOfOneWord) {
   TestFixture::RunThreads({.frames = 60, .max_order = 3, .hold = 8});
+}
+
+// So that whoever wants one finds it in another's cache, if anywhere.
+TYPED_TEST(FrameStressTest, ScarceSingleFrames) {
+  TestFixture::RunThreads({.frames = 150, .hold = 60});
+}
+
+TYPED_TEST(FrameStressTest, ScarceSingleFramesAndFewSlots) {
+  TestFixture::RunThreads({.frames = 150, .max_threads = 2, .hold = 60}, 2);
+}
+
+TYPED_TEST(FrameStressTest, SinglesInCachesWhereRunsAreWanted) {
+  TestFixture::RunThreads({.frames = 3 * kFramesPerHuge,
+                           .max_order = 9,
+                           .hold = 60,
+                           .singles = true,
+                           .purge = true});
 }
 
 TYPED_TEST(FrameStressTest, MoreThreadsThanSlots) {

@@ -3,6 +3,7 @@
 #include "memory/page/lockfree_page_allocator.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -20,9 +21,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "allocator/allocator_stats.h"
+#include "allocator/lockfree_sync.h"
 #include "gtest/gtest.h"
 #include "memory/page/frame_layout.h"
 #include "memory/page/testing/locked_page_allocator.h"
+#include "memory/page/testing/other_thread.h"
 #include "primitives/bytes.h"
 #include "primitives/poison.h"
 
@@ -207,6 +210,7 @@ TYPED_TEST(FrameContractTest, RecoversFromABitmap) {
   const size_t bytes = 1700 * kFrameBytes;
   auto before = Make<TypeParam>(bytes);
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(before->Allocate(i % 7).ok());
+  before->DetachThread();
   const std::vector<uint64_t> bitmap = before->Bitmap();
   auto after = Make<TypeParam>(bytes);
   ASSERT_TRUE(after->Allocate(0).ok());
@@ -281,6 +285,7 @@ TEST(LockFreePageAllocatorTest, StatsAddUpAtEveryStep) {
   EXPECT_EQ(*frames.Purge(), kHugeBytes);
   check(1);
   EXPECT_FALSE(frames.Allocate(10).ok());
+  frames.DetachThread();
   ASSERT_TRUE(frames.Recover(frames.Bitmap()).ok());
   check(1);
   ASSERT_TRUE(frames.Free(single, 0).ok());
@@ -291,9 +296,168 @@ TEST(LockFreePageAllocatorTest, StatsAddUpAtEveryStep) {
 }
 
 TEST(LockFreePageAllocatorTest, BookkeepingIsSmall) {
-  auto frames = Make<LockFreePageAllocator>(kGiB, 4);
-  // 73 bytes a huge frame, a little for threads, and whole granules.
-  EXPECT_LT(frames->Stats().metadata(), 512 * 73 + 8 * kKiB);
+  // 73 bytes a huge frame, 512 for caches, a little for threads, and whole
+  // granules.
+  EXPECT_LT(Make<LockFreePageAllocator>(kGiB, 0)->Stats().metadata(),
+            512 * 73 + 8 * kKiB);
+  EXPECT_LT(Make<LockFreePageAllocator>(kGiB, 4)->Stats().metadata(),
+            512 * 585 + 8 * kKiB);
+}
+
+size_t Allocated(const std::vector<uint64_t>& bitmap) {
+  size_t n = 0;
+  for (const uint64_t word : bitmap)
+    n += static_cast<size_t>(std::popcount(word));
+  return n;
+}
+
+std::vector<void*> TakeAll(LockFreePageAllocator& frames) {
+  std::vector<void*> all;
+  for (;;) {
+    const absl::StatusOr<void*> p = frames.Allocate(0);
+    if (!p.ok()) return all;
+    all.push_back(*p);
+  }
+}
+
+void GiveAll(LockFreePageAllocator& frames, const std::vector<void*>& all) {
+  for (void* p : all) EXPECT_TRUE(frames.Free(p, 0).ok());
+}
+
+// The tests of caches say so where there are none.
+bool HasCaches() { return SystemSync::HasAsymmetricFence(); }
+
+TEST(LockFreePageAllocatorTest, CachedFramesAreFreeButNotToTheBitmap) {
+  if (!HasCaches()) GTEST_SKIP() << "needs an asymmetric fence";
+  auto frames = Make<LockFreePageAllocator>(kHugeBytes);
+  std::vector<void*> some;
+  for (int i = 0; i < 200; ++i) some.push_back(*frames->Allocate(0));
+  for (int i = 0; i < 150; ++i) {
+    ASSERT_TRUE(frames->Free(some.back(), 0).ok());
+    some.pop_back();
+    ASSERT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  }
+  const AllocatorStats stats = frames->Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(stats.live(), 50 * kFrameBytes);
+  EXPECT_GT(stats.cached(), 0u);
+  EXPECT_LE(stats.cached(), 64 * kFrameBytes);
+  EXPECT_EQ(stats.allocations(), 200u);
+  EXPECT_EQ(stats.deallocations(), 150u);
+  EXPECT_EQ(frames->FreeFrames(), kFramesPerHuge - 50);
+  EXPECT_EQ(Allocated(frames->Bitmap()), 50 + stats.cached() / kFrameBytes);
+  frames->DetachThread();
+  EXPECT_EQ(frames->Stats().cached(), 0u);
+  EXPECT_EQ(frames->Stats().allocations(), 200u);
+  EXPECT_EQ(frames->Stats().deallocations(), 150u);
+  EXPECT_EQ(frames->FreeFrames(), kFramesPerHuge - 50);
+  EXPECT_EQ(Allocated(frames->Bitmap()), 50u);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+// To who recovers, what was in caches is allocated.
+TEST(LockFreePageAllocatorTest, RecoveryCountsCachedFramesAsAllocated) {
+  if (!HasCaches()) GTEST_SKIP() << "needs an asymmetric fence";
+  auto frames = Make<LockFreePageAllocator>(kHugeBytes);
+  void* const p = *frames->Allocate(0);
+  ASSERT_TRUE(frames->Free(p, 0).ok());
+  const std::vector<uint64_t> bitmap = frames->Bitmap();
+  const size_t allocated = Allocated(bitmap);
+  EXPECT_GT(allocated, 0u);
+  ASSERT_TRUE(frames->Recover(bitmap).ok());
+  EXPECT_EQ(frames->FreeFrames(), kFramesPerHuge - allocated);
+  EXPECT_EQ(frames->Stats().live(), allocated * kFrameBytes);
+  EXPECT_EQ(frames->Stats().cached(), 0u);
+  EXPECT_TRUE(frames->Free(p, 0).ok());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, FreesOfWhatIsInACacheAreRefused) {
+  auto frames = Make<LockFreePageAllocator>(kHugeBytes);
+  void* const p = *frames->Allocate(0);
+  void* const q = *frames->Allocate(0);
+  OtherThread other;
+  other.Run([&] {
+    // So that it has a cache.
+    ASSERT_TRUE(frames->Free(*frames->Allocate(0), 0).ok());
+    ASSERT_TRUE(frames->Free(p, 0).ok());
+    EXPECT_EQ(frames->Free(p, 0).code(), absl::StatusCode::kFailedPrecondition);
+  });
+  ExpectError(frames->Free(p, 0), absl::StatusCode::kFailedPrecondition,
+              "frame 0: freed");
+  ExpectError(frames->Free(p, 1), absl::StatusCode::kFailedPrecondition,
+              "frame 0:");
+  ASSERT_TRUE(frames->Free(q, 0).ok());
+  ExpectError(frames->Free(q, 0), absl::StatusCode::kFailedPrecondition,
+              "frame 1: freed");
+  // Neither a cache's nor anybody's.
+  ExpectError(frames->Free(At(*frames, 500), 0),
+              absl::StatusCode::kFailedPrecondition, "frame 500:");
+  EXPECT_EQ(frames->FreeFrames(), kFramesPerHuge);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, WhatALivingThreadKeepsServesOthers) {
+  for (const size_t max_threads : {1u, 2u}) {
+    auto frames = Make<LockFreePageAllocator>(150 * kFrameBytes, max_threads);
+    OtherThread other;
+    other.Run([&] { GiveAll(*frames, TakeAll(*frames)); });
+    for (int round = 0; round < 3; ++round) {
+      const std::vector<void*> all = TakeAll(*frames);
+      EXPECT_EQ(all.size(), 150u);
+      other.Run([&] { GiveAll(*frames, all); });
+    }
+    EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  }
+}
+
+TEST(LockFreePageAllocatorTest, WhatALivingThreadKeepsServesRuns) {
+  auto frames = Make<LockFreePageAllocator>(128 * kFrameBytes, 2);
+  OtherThread other;
+  other.Run([&] { GiveAll(*frames, TakeAll(*frames)); });
+  void* const run = *frames->Allocate(6);
+  GiveAll(*frames, TakeAll(*frames));
+  // Its own.
+  EXPECT_TRUE(frames->Allocate(6).ok());
+  EXPECT_FALSE(frames->Allocate(0).ok());
+  EXPECT_TRUE(frames->Free(run, 6).ok());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, AThreadThatEndsLeavesNothingInItsCache) {
+  auto frames = Make<LockFreePageAllocator>(150 * kFrameBytes, 2);
+  std::thread([&] { GiveAll(*frames, TakeAll(*frames)); }).join();
+  EXPECT_EQ(frames->Stats().cached(), 0u);
+  EXPECT_TRUE(frames->Allocate(6).ok());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+TEST(LockFreePageAllocatorTest, PurgeEmptiesCaches) {
+  auto frames = Make<LockFreePageAllocator>(4 * kHugeBytes, 2);
+  OtherThread other;
+  other.Run([&] { GiveAll(*frames, TakeAll(*frames)); });
+  GiveAll(*frames, {*frames->Allocate(0)});
+  EXPECT_EQ(*frames->Purge(), 4 * kHugeBytes);
+  EXPECT_EQ(frames->Stats().cached(), 0u);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+}
+
+// Frames that come from other threads, in an order that no word has.
+TEST(LockFreePageAllocatorTest, FramesOfManyWordsGoBackWhereTheyBelong) {
+  auto frames = Make<LockFreePageAllocator>(3 * kFramesPerTree * kFrameBytes);
+  std::vector<void*> all;
+  OtherThread other;
+  other.Run([&] { all = TakeAll(*frames); });
+  ASSERT_EQ(all.size(), 3 * kFramesPerTree);
+  for (size_t i = 0; i < all.size(); ++i) {
+    // The factor is prime to the number of frames.
+    ASSERT_TRUE(frames->Free(all[i * 1009 % all.size()], 0).ok());
+  }
+  EXPECT_EQ(frames->FreeFrames(), all.size());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  frames->DetachThread();
+  EXPECT_EQ(Allocated(frames->Bitmap()), 0u);
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
 }
 
 // Single frames are taken where they leave larger runs whole.
@@ -376,11 +540,13 @@ TEST(LockFreePageAllocatorTest, WithoutSlotsThreadsAreServedAsWell) {
 TEST(LockFreePageAllocatorTest, FreedFramesArePoisoned) {
   if (!kPoisonReported) GTEST_SKIP() << "needs AddressSanitizer";
   auto frames = Make<LockFreePageAllocator>(2 * kMiB);
-  void* const p = *frames->Allocate(2);
-  EXPECT_FALSE(IsPoisoned(p));
-  ASSERT_TRUE(frames->Free(p, 2).ok());
-  EXPECT_TRUE(IsPoisoned(p));
-  EXPECT_FALSE(IsPoisoned(*frames->Allocate(2)));
+  for (const int order : {0, 2, 6}) {
+    void* const p = *frames->Allocate(order);
+    EXPECT_FALSE(IsPoisoned(p));
+    ASSERT_TRUE(frames->Free(p, order).ok());
+    EXPECT_TRUE(IsPoisoned(p));
+    EXPECT_FALSE(IsPoisoned(*frames->Allocate(order)));
+  }
 }
 
 }  // namespace
