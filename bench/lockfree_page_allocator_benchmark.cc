@@ -2,14 +2,17 @@
 // of whatever library the program runs with (LD_PRELOAD) and the system itself.
 // Time is of one allocation and one free.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "allocator/lockfree_sync.h"
 #include "benchmark/benchmark.h"
 #include "memory/page/lockfree_page_allocator.h"
 #include "primitives/bytes.h"
@@ -21,11 +24,12 @@ namespace {
 constexpr size_t kHeld = 4096;
 
 // A GiB of frames, all free; or, fragmented, every second one of the first half
-// allocated.
+// allocated. With SymmetricSync threads have no caches.
+template <class Sync>
 class Frames {
  public:
   explicit Frames(bool fragmented)
-      : frames_(*LockFreePageAllocator::Create({.bytes = kGiB})) {
+      : frames_(*BasicLockFreePageAllocator<Sync>::Create({.bytes = kGiB})) {
     if (!fragmented) return;
     std::vector<void*> all(frames_->frame_count() / 2);
     for (void*& p : all) p = Allocate();
@@ -39,14 +43,20 @@ class Frames {
   void Free(void* p) { frames_->Free(p, 0).IgnoreError(); }
 
  private:
-  std::unique_ptr<LockFreePageAllocator> frames_;
+  std::unique_ptr<BasicLockFreePageAllocator<Sync>> frames_;
 };
 
-struct FreshFrames : Frames {
+struct FreshFrames : Frames<SystemSync> {
   FreshFrames() : Frames(false) {}
 };
-struct FragmentedFrames : Frames {
+struct FragmentedFrames : Frames<SystemSync> {
   FragmentedFrames() : Frames(true) {}
+};
+struct FreshUncached : Frames<SymmetricSync> {
+  FreshUncached() : Frames(false) {}
+};
+struct FragmentedUncached : Frames<SymmetricSync> {
+  FragmentedUncached() : Frames(true) {}
 };
 struct Malloc {
   void* Allocate() { return std::malloc(4096); }
@@ -95,6 +105,22 @@ void Batch(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kHeld));
 }
 
+// The same, back in another order.
+template <class Source>
+void Shuffled(benchmark::State& state) {
+  Source& source = Shared<Source>();
+  std::vector<void*> held(kHeld);
+  std::vector<size_t> order(kHeld);
+  for (size_t i = 0; i < kHeld; ++i) order[i] = i;
+  std::shuffle(order.begin(), order.end(), std::mt19937_64(1));
+  for (auto _ : state) {
+    for (void*& p : held) p = source.Allocate();
+    benchmark::ClobberMemory();
+    for (const size_t i : order) source.Free(held[i]);
+  }
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kHeld));
+}
+
 // Each frame is freed by whichever thread finds it.
 template <class Source>
 void HandOver(benchmark::State& state) {
@@ -109,13 +135,16 @@ void HandOver(benchmark::State& state) {
   }
 }
 
-#define MMSB_FRAME_BENCHMARKS(Source)                              \
-  BENCHMARK(Pair<Source>)->Threads(1)->Threads(2)->UseRealTime();  \
-  BENCHMARK(Batch<Source>)->Threads(1)->Threads(2)->UseRealTime(); \
+#define MMSB_FRAME_BENCHMARKS(Source)                                 \
+  BENCHMARK(Pair<Source>)->Threads(1)->Threads(2)->UseRealTime();     \
+  BENCHMARK(Batch<Source>)->Threads(1)->Threads(2)->UseRealTime();    \
+  BENCHMARK(Shuffled<Source>)->Threads(1)->Threads(2)->UseRealTime(); \
   BENCHMARK(HandOver<Source>)->Threads(2)->UseRealTime()
 
 MMSB_FRAME_BENCHMARKS(FreshFrames);
 MMSB_FRAME_BENCHMARKS(FragmentedFrames);
+MMSB_FRAME_BENCHMARKS(FreshUncached);
+MMSB_FRAME_BENCHMARKS(FragmentedUncached);
 MMSB_FRAME_BENCHMARKS(Malloc);
 MMSB_FRAME_BENCHMARKS(System);
 
