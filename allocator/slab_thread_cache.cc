@@ -27,7 +27,7 @@ struct Hooks {
 // Without a destructor.
 union HooksStorage {
   constexpr HooksStorage() : hooks() {}
-  constexpr ~HooksStorage() {}
+  ~HooksStorage() {}
   Hooks hooks;
 };
 constinit HooksStorage storage;

@@ -23,6 +23,13 @@ struct Malloc {
   }
 };
 
+}  // namespace mmsb
+
+// clang before 19 does not declare it by itself.
+void operator delete(void* p, std::size_t bytes) noexcept;
+
+namespace mmsb {
+
 struct SizedNew {
   static constexpr const char* kName = "sized new";
 
