@@ -64,7 +64,12 @@ absl::Status PageTable::Resize(uint64_t pages) {
     if (Get(page) == zero()) continue;
     if (absl::Status status = Set(page, zero()); !status.ok()) return status;
   }
-  leaves_.resize(static_cast<size_t>((pages + kFanout - 1) / kFanout));
+  const auto leaves = static_cast<size_t>((pages + kFanout - 1) / kFanout);
+  for (uint64_t page = NextStored(uint64_t{leaves} * kFanout); page < pages_;
+       page = NextStored(page + 1)) {
+    --stored_pages_;
+  }
+  leaves_.resize(leaves);
   pages_ = pages;
   return absl::OkStatus();
 }
@@ -86,6 +91,8 @@ absl::Status PageTable::Set(uint64_t page, const Entry& entry) {
     }
     leaf = std::move(own);
   }
+  if (Get(page) != zero()) --stored_pages_;
+  if (entry != zero()) ++stored_pages_;
   leaf->versions[page % kFanout] = entry.version;
   leaf->checksums[page % kFanout] = entry.checksum;
   leaf->checksum_pages = 0;
@@ -140,6 +147,19 @@ PageTable::Counts PageTable::Count() const {
     }
   }
   return counts;
+}
+
+uint64_t PageTable::NextStored(uint64_t page) const {
+  while (page < pages_) {
+    if (leaves_[page / kFanout] == nullptr) {
+      page = (page / kFanout + 1) * kFanout;
+    } else if (Get(page) == zero()) {
+      ++page;
+    } else {
+      return page;
+    }
+  }
+  return pages_;
 }
 
 }  // namespace mmsb

@@ -95,6 +95,13 @@ class PageTable {
   // O(leaves + pages in leaves that are not zero throughout).
   Counts Count() const;
 
+  // How many entries differ from zero(). O(1).
+  uint64_t stored_pages() const { return stored_pages_; }
+
+  // The first page from `page` on whose entry differs from zero(), or pages().
+  // O(leaves passed + 1024).
+  uint64_t NextStored(uint64_t page) const;
+
   Entry zero() const { return Entry{PageVersion{}, zero_page_checksum_}; }
 
  private:
@@ -104,6 +111,7 @@ class PageTable {
   uint32_t zero_page_checksum_;
   uint32_t zero_leaf_checksum_;
   uint64_t pages_ = 0;
+  uint64_t stored_pages_ = 0;
   std::vector<std::shared_ptr<PageTableLeaf>> leaves_;  // null: zero pages
 };
 

@@ -68,6 +68,14 @@ TEST(PageTableTest, AgreesWithAMapAndWithTheTreesDefinition) {
     }
     ASSERT_EQ(table.Root(), RootOf(checksums));
     ASSERT_EQ(table.Count().zero, zeros);
+    ASSERT_EQ(table.stored_pages(), model.size() - zeros);
+    uint64_t next = table.NextStored(0);
+    for (size_t page = 0; page < model.size(); ++page) {
+      if (model[page] == zero) continue;
+      ASSERT_EQ(next, page);
+      next = table.NextStored(page + 1);
+    }
+    ASSERT_EQ(next, table.pages());
   }
 }
 
