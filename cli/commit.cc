@@ -153,7 +153,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   if (!epoch.ok()) return epoch.status();
   const int64_t took_ns = context.clock.Now() - started_ns;
 
-  const EpochInfo& info = store.epochs().back();
+  const EpochInfo& info = store.newest_info();
   const uint64_t pages = store.Stats().pages;
   absl::FPrintF(context.out,
                 "epoch %v\n"

@@ -72,6 +72,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
       context.file_system, arguments.Path(0), {.clock = context.clock});
   if (!store.ok()) return store.status();
+  if (absl::Status status = (*store)->LoadEpochs(); !status.ok()) return status;
   const std::span<const EpochInfo> epochs = (*store)->epochs();
   if (arguments.Has("json")) {
     PrintJson(epochs, context.out);

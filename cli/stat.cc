@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -20,6 +21,7 @@
 #include "cli/command.h"
 #include "cli/text.h"
 #include "device/simd/simd_mask.h"
+#include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
 #include "memory/store/page_store.h"
 
@@ -46,6 +48,12 @@ std::string AllocatorText(const AllocatorStats& stats) {
   return std::string(text.data(), bytes);
 }
 
+std::string CheckpointText(const PageStoreStats& stats) {
+  if (stats.checkpoint == Epoch()) return "none";
+  return absl::StrCat("epoch ", stats.checkpoint, ", ",
+                      BytesText(stats.checkpoint_bytes));
+}
+
 absl::StatusOr<int> Run(const Arguments& arguments,
                         const CommandContext& context) {
   const std::string& path = arguments.Path(0);
@@ -56,6 +64,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       DirectoryBytes(context.file_system, path);
   if (!disk_bytes.ok()) return disk_bytes.status();
 
+  if (absl::Status status = (*store)->LoadEpochs(); !status.ok()) return status;
   const PageStoreStats stats = (*store)->Stats();
   const std::span<const EpochInfo> epochs = (*store)->epochs();
   uint64_t all_bytes = 0;
@@ -68,6 +77,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
                 "newest state    %s\n"
                 "page size       %s\n"
                 "pages           %d: %d whole, %d as deltas, %d zero\n"
+                "last checkpoint %s, and %s of log to replay\n"
                 "SIMD target     %s\n"
                 "page tables' allocator (bytes and calls)\n",
                 EscapedText(path), BytesText(*disk_bytes),
@@ -75,7 +85,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
                 BytesText(epochs.empty() ? 0 : epochs.back().bytes),
                 CountText((*store)->page_bytes(), "byte"), stats.pages,
                 stats.pages - stats.zero_pages - stats.delta_pages,
-                stats.delta_pages, stats.zero_pages, ActiveSimdTarget());
+                stats.delta_pages, stats.zero_pages, CheckpointText(stats),
+                BytesText(stats.replay_bytes), ActiveSimdTarget());
   const std::string allocator = AllocatorText(stats.table);
   for (const absl::string_view line :
        absl::StrSplit(allocator, '\n', absl::SkipEmpty())) {
@@ -94,6 +105,7 @@ const Command& StatCommand() {
       .summary = "tell sizes, pages, and the allocator's counters",
       .description =
           R"(Tells what STORE takes on disk, how its newest state's pages are kept,
+what opening it reads (the last checkpoint, and the log from there on),
 the counters of the allocator that holds the page tables in memory
 (live + cached + free + metadata = committed), and the SIMD
 instructions that differences are computed with on this machine.)",

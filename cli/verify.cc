@@ -66,11 +66,12 @@ const Command& VerifyCommand() {
       .summary = "check everything in a store",
       .description =
           R"(Reads all of STORE, rebuilds every version of every page, and compares
-each with its checksum and each epoch with its recorded tree of
-checksums. Every damaged place is told, also one that no epoch needs,
-and every epoch that cannot be had back; the others can, with 'mmsb
-checkout'. What a commit that was cut short left at the log's end is
-no damage; the next commit cuts it off.
+each with its checksum, each epoch with its recorded tree of
+checksums, and each checkpoint with the log ahead of it. Every damaged
+place is told, also one that no epoch needs, and every epoch that
+cannot be had back; the others can, with 'mmsb checkout'. What a
+commit that was cut short left at the log's end is no damage; the next
+commit cuts it off.
 
 The exit code is 0 when the store is sound, and 1 when it is damaged
 or could not be looked at.)",

@@ -76,7 +76,8 @@ std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
   head.meta_checksum = LoadLittleEndian<uint32_t>(bytes, 32);
   head.data_bytes = LoadLittleEndian<uint32_t>(bytes, 36);
   head.data_checksum = LoadLittleEndian<uint32_t>(bytes, 40);
-  if ((head.kind != RecordKind::kData && head.kind != RecordKind::kCommit) ||
+  if ((head.kind != RecordKind::kData && head.kind != RecordKind::kCommit &&
+       head.kind != RecordKind::kCheckpoint) ||
       head.position != position || head.meta_bytes > kMaxMetaBytes ||
       head.data_bytes > kMaxDataBytes) {
     return std::nullopt;
@@ -88,6 +89,7 @@ std::array<std::byte, LogTip::kBytes> LogTip::Encode(uint64_t store_id) const {
   std::array<std::byte, kBytes> bytes{};
   StoreLittleEndian<uint64_t>(epoch.value(), bytes, 0);
   StoreLittleEndian<uint64_t>(end, bytes, 8);
+  StoreLittleEndian<uint64_t>(checkpoint, bytes, 16);
   Seal(bytes, store_id);
   return bytes;
 }
@@ -98,7 +100,8 @@ std::optional<LogTip> LogTip::Decode(std::span<const std::byte> bytes,
   const auto slot = bytes.first<kBytes>();
   if (!IsSealed<kBytes>(slot, store_id)) return std::nullopt;
   return LogTip{.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(slot, 0)),
-                .end = LoadLittleEndian<uint64_t>(slot, 8)};
+                .end = LoadLittleEndian<uint64_t>(slot, 8),
+                .checkpoint = LoadLittleEndian<uint64_t>(slot, 16)};
 }
 
 }  // namespace mmsb

@@ -14,7 +14,7 @@ namespace mmsb {
 // The framing of a TransactionLog: pure functions between its structures and
 // their bytes. docs/format.md has the layouts. Values; thread-compatible.
 
-enum class RecordKind : uint32_t { kData = 1, kCommit = 2 };
+enum class RecordKind : uint32_t { kData = 1, kCommit = 2, kCheckpoint = 3 };
 
 // What stands before the meta and the data of a record.
 struct RecordHead {
@@ -50,6 +50,8 @@ struct LogTip {
 
   Epoch epoch;
   uint64_t end = 0;  // of the epoch's transaction in the log, in bytes
+  // The first record of the last checkpoint up to there; 0 when there is none.
+  uint64_t checkpoint = 0;
 
   // Where in the tip file this tip's slot is: they are written in turn, so that
   // a torn write leaves the one before.

@@ -79,12 +79,13 @@ TEST(RecordHeadTest, SizesAboveTheLimitsAndUnknownKindsAreRefused) {
   head.data_bytes = RecordHead::kMaxDataBytes + 1;
   EXPECT_FALSE(decodes(head));
   head = SomeHead();
-  head.kind = static_cast<RecordKind>(3);
+  head.kind = static_cast<RecordKind>(4);
   EXPECT_FALSE(decodes(head));
 }
 
 TEST(LogTipTest, SlotsAlternateAndAreSealed) {
-  const LogTip tip{.epoch = Epoch::FromValue(7), .end = 12345};
+  const LogTip tip{
+      .epoch = Epoch::FromValue(7), .end = 12345, .checkpoint = 678};
   EXPECT_EQ(tip.slot_position(), 32u);
   EXPECT_EQ((LogTip{.epoch = Epoch::FromValue(8)}).slot_position(), 0u);
   const auto bytes = tip.Encode(kStore);
@@ -92,6 +93,7 @@ TEST(LogTipTest, SlotsAlternateAndAreSealed) {
   ASSERT_TRUE(decoded.has_value());
   EXPECT_EQ(decoded->epoch, tip.epoch);
   EXPECT_EQ(decoded->end, tip.end);
+  EXPECT_EQ(decoded->checkpoint, tip.checkpoint);
   EXPECT_FALSE(LogTip::Decode(bytes, kStore + 1));
   EXPECT_FALSE(LogTip::Decode(std::span(bytes).first(31), kStore));
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {

@@ -19,7 +19,7 @@ namespace mmsb {
 // A value. Thread-compatible.
 struct StoreHeader {
   static constexpr size_t kBytes = 64;
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   static constexpr uint32_t kMinPageBytes = 512;
   static constexpr uint32_t kMaxPageBytes = 64 * 1024;
 

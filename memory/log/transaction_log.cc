@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -26,7 +27,6 @@
 namespace mmsb {
 namespace {
 
-constexpr size_t kReadAheadBytes = 64 << 10;
 constexpr size_t kStreamBytes = 1 << 20;
 // The most lost commits that are told one by one. It bounds what a forged tip
 // can make a reader do.
@@ -272,16 +272,32 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     RecordHead head;
     bool data_damaged;
   };
-  std::vector<Pending> pending;  // data records of the transaction `expected`
+  std::vector<Pending> pending;  // of the transaction `expected`
   std::vector<std::byte> meta;
   Epoch expected = Epoch().Next();
   bool transaction_damaged = false;
+  uint32_t next_sequence = 0;  // in this transaction
+  uint64_t checkpoint = 0;     // of this transaction
+  uint64_t last_checkpoint = 0;
+  uint64_t last_at_tip = 0;  // the last one up to the tip's epoch
   end_ = log_bytes;
   uint64_t position = StoreHeader::kBytes;
-  report.end = std::min<uint64_t>(position, log_bytes);
 
   std::optional<Reader> reader;
   if (log_ != nullptr) reader.emplace(*log_, log_bytes, header_.store_id);
+  if (options.checkpoint.has_value()) {
+    absl::StatusOr<std::optional<RecordHead>> first = std::nullopt;
+    if (reader.has_value()) first = reader->ReadHead(*options.checkpoint);
+    if (!first.ok()) return first.status();
+    if (!first->has_value() || (*first)->kind != RecordKind::kCheckpoint) {
+      return absl::DataLossError(absl::StrCat(
+          "'", LogPath(), "' has no checkpoint at ", *options.checkpoint));
+    }
+    position = *options.checkpoint;
+    expected = (*first)->epoch;
+    next_sequence = (*first)->sequence;
+  }
+  report.end = std::min<uint64_t>(position, log_bytes);
 
   const auto to_record = [&meta](const RecordHead& head, bool data_damaged) {
     return Record{.epoch = head.epoch,
@@ -290,6 +306,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
                   .position = head.position,
                   .data_position = head.data_position(),
                   .data_bytes = head.data_bytes,
+                  .data_checksum = head.data_checksum,
                   .data_damaged = data_damaged};
   };
   const auto visit_pending = [&]() -> absl::Status {
@@ -298,13 +315,17 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
           reader->ReadRecord(p.head.position, meta);
       if (!again.ok()) return again.status();
       if (!again->has_value()) return Changed();
-      if (absl::Status status =
-              visitor.OnData(to_record(p.head, p.data_damaged));
+      const Record record = to_record(p.head, p.data_damaged);
+      if (absl::Status status = p.head.kind == RecordKind::kData
+                                    ? visitor.OnData(record)
+                                    : visitor.OnCheckpoint(record);
           !status.ok()) {
         return status;
       }
     }
     pending.clear();
+    next_sequence = 0;
+    checkpoint = 0;
     return absl::OkStatus();
   };
   // The transactions up to `last` were committed, and their commit records are
@@ -335,8 +356,8 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     // Every lost transaction took a record at the least; more of them than fit
     // before this record is not a thing that damage can do.
     const auto is_next = [&](const RecordHead& head) {
-      return head.sequence == pending.size() ||
-             (transaction_damaged && head.sequence > pending.size());
+      return head.sequence == next_sequence ||
+             (transaction_damaged && head.sequence > next_sequence);
     };
     const bool plausible = read->has_value() && (*read)->epoch >= expected &&
                            (*read)->epoch.value() - expected.value() <=
@@ -365,7 +386,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       continue;  // the visit above has used `meta`
     }
     position = head.end();
-    if (head.kind == RecordKind::kData) {
+    if (head.kind != RecordKind::kCommit) {
       bool data_damaged = false;
       if (options.check_data && was_acknowledged(expected)) {
         absl::StatusOr<bool> damaged = reader->DataIsDamaged(head);
@@ -373,6 +394,10 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
         data_damaged = *damaged;
       }
       pending.push_back({head, data_damaged});
+      next_sequence = head.sequence + 1;
+      if (head.kind == RecordKind::kCheckpoint && checkpoint == 0) {
+        checkpoint = head.position;
+      }
       continue;
     }
     if (!was_acknowledged(expected)) {
@@ -385,6 +410,8 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       }
       if (!whole) break;
     }
+    if (checkpoint != 0) last_checkpoint = checkpoint;
+    if (was_acknowledged(expected)) last_at_tip = last_checkpoint;
     if (absl::Status status = visit_pending(); !status.ok()) return status;
     read = reader->ReadRecord(head.position, meta);
     if (!read.ok()) return read.status();
@@ -421,6 +448,10 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     report.torn_bytes = 0;
   }
   if (report.damage.empty()) {
+    report.tip_checkpoint_wrong = !options.checkpoint.has_value() &&
+                                  tip->known &&
+                                  tip->tip.checkpoint != last_at_tip;
+    last_checkpoint_ = last_checkpoint;
     state_ = State::kReplayed;
     newest_ = report.newest;
     committed_end_ = report.end;
@@ -491,7 +522,9 @@ absl::Status TransactionLog::BeginAppending() {
   }
   if (tip_is_damaged_ || acknowledged_end_ < committed_end_) {
     // Both slots: neither may be left unreadable.
-    const LogTip tip{.epoch = newest_, .end = committed_end_};
+    const LogTip tip{.epoch = newest_,
+                     .end = committed_end_,
+                     .checkpoint = last_checkpoint_};
     const auto bytes = tip.Encode(header_.store_id);
     for (const uint64_t at : {uint64_t{0}, uint64_t{LogTip::kBytes}}) {
       if (absl::Status status = tip_->WriteAt(at, bytes); !status.ok()) {
@@ -521,6 +554,7 @@ absl::Status TransactionLog::BeginAppending() {
   }
   end_ = committed_end_;
   sequence_ = 0;
+  transaction_checkpoint_ = 0;
   state_ = State::kAppending;
   return absl::OkStatus();
 }
@@ -574,14 +608,20 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
       .data_bytes = static_cast<uint32_t>(data.size()),
       .data_checksum = Crc32c(data),
   };
-  std::vector<std::byte> front(RecordHead::kBytes + meta.size());
-  std::ranges::copy(head.Encode(header_.store_id), front.begin());
-  std::ranges::copy(meta, front.begin() + RecordHead::kBytes);
+  // Short data go with the rest in one write; long data are not copied.
+  const bool at_once = data.size() <= kReadAheadBytes;
+  std::vector<std::byte> front;
+  front.reserve(RecordHead::kBytes + meta.size() + (at_once ? data.size() : 0));
+  std::ranges::copy(head.Encode(header_.store_id), std::back_inserter(front));
+  front.insert(front.end(), meta.begin(), meta.end());
+  if (at_once) front.insert(front.end(), data.begin(), data.end());
   if (absl::Status status = Write(head.position, front); !status.ok()) {
     return status;
   }
-  if (absl::Status status = Write(head.data_position(), data); !status.ok()) {
-    return status;
+  if (!at_once) {
+    if (absl::Status status = Write(head.data_position(), data); !status.ok()) {
+      return status;
+    }
   }
   end_ = head.end();
   ++sequence_;
@@ -591,6 +631,17 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
 absl::StatusOr<uint64_t> TransactionLog::Append(
     std::span<const std::byte> meta, std::span<const std::byte> data) {
   return AppendRecord(RecordKind::kData, meta, data);
+}
+
+absl::Status TransactionLog::AppendCheckpoint(std::span<const std::byte> meta,
+                                              std::span<const std::byte> data) {
+  absl::StatusOr<uint64_t> data_position =
+      AppendRecord(RecordKind::kCheckpoint, meta, data);
+  if (!data_position.ok()) return data_position.status();
+  if (transaction_checkpoint_ == 0) {
+    transaction_checkpoint_ = *data_position - meta.size() - RecordHead::kBytes;
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
@@ -611,7 +662,11 @@ absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
     }
     directory_synced_ = true;
   }
-  const LogTip tip{.epoch = newest_.Next(), .end = end_};
+  const LogTip tip{.epoch = newest_.Next(),
+                   .end = end_,
+                   .checkpoint = transaction_checkpoint_ != 0
+                                     ? transaction_checkpoint_
+                                     : last_checkpoint_};
   if (absl::Status status =
           tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
       !status.ok()) {
@@ -619,6 +674,7 @@ absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
   }
   if (absl::Status status = tip_->Sync(); !status.ok()) return status;
   newest_ = tip.epoch;
+  last_checkpoint_ = tip.checkpoint;
   committed_end_ = end_;
   acknowledged_end_ = end_;
   state_ = State::kReplayed;
@@ -634,6 +690,46 @@ absl::Status TransactionLog::Abort() {
   end_ = committed_end_;
   state_ = State::kReplayed;
   return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> TransactionLog::TipCheckpoint() {
+  if (absl::Status status = OpenIfPresent(TipPath(), tip_); !status.ok()) {
+    return status;
+  }
+  absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.store_id);
+  if (!tip.ok()) return tip.status();
+  return tip->tip.checkpoint;
+}
+
+absl::StatusOr<std::optional<TransactionLog::Checkpoint>>
+TransactionLog::ReadCheckpoint(uint64_t position) {
+  if (absl::Status status = OpenIfPresent(LogPath(), log_); !status.ok()) {
+    return status;
+  }
+  if (log_ == nullptr) return std::nullopt;
+  absl::StatusOr<FileInfo> info = log_->Info();
+  if (!info.ok()) return info.status();
+  if (position > info->bytes || info->bytes - position < RecordHead::kBytes) {
+    return std::nullopt;
+  }
+  std::array<std::byte, RecordHead::kBytes> bytes{};
+  if (absl::Status status = ReadData(position, bytes); !status.ok()) {
+    return status;
+  }
+  const std::optional<RecordHead> head =
+      RecordHead::Decode(bytes, position, header_.store_id);
+  if (!head.has_value() || head->kind != RecordKind::kCheckpoint ||
+      head->end() > info->bytes) {
+    return std::nullopt;
+  }
+  Checkpoint found{.epoch = head->epoch, .meta = {}};
+  found.meta.resize(head->meta_bytes);
+  if (absl::Status status = ReadData(position + RecordHead::kBytes, found.meta);
+      !status.ok()) {
+    return status;
+  }
+  if (Crc32c(found.meta) != head->meta_checksum) return std::nullopt;
+  return found;
 }
 
 absl::Status TransactionLog::ReadData(uint64_t position,

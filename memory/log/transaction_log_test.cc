@@ -49,6 +49,11 @@ class Recorder final : public TransactionLog::Visitor {
                     " ");
     return absl::OkStatus();
   }
+  absl::Status OnCheckpoint(const TransactionLog::Record& record) override {
+    absl::StrAppend(&seen, "p", record.epoch.value(), ".", record.sequence, ":",
+                    ToText(record.meta), record.data_damaged ? "!" : "", " ");
+    return absl::OkStatus();
+  }
   absl::Status OnLostCommit(Epoch epoch) override {
     absl::StrAppend(&seen, "lost", epoch.value(), " ");
     return absl::OkStatus();
@@ -152,6 +157,80 @@ TEST_F(TransactionLogTest, ReplaysWhatWasCommitted) {
   EXPECT_TRUE(replayed.report.damage.empty());
   EXPECT_EQ(Replay({.last = Epoch::FromValue(1)}).seen,
             "d1.0:a1 d1.1:b1 c1:m1 ");
+}
+
+TEST_F(TransactionLogTest, AReplayMayBeginWithACheckpoint) {
+  WriteThree();
+  EXPECT_EQ(*Open()->TipCheckpoint(), 0u);
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    EXPECT_EQ(log->last_checkpoint(), 0u);
+    ASSERT_TRUE(log->Append(FromText("a4"), FromText("data")).ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("y"), {}).ok());
+    EXPECT_EQ(log->last_checkpoint(), 0u) << "not committed yet";
+    ASSERT_TRUE(log->Commit(FromText("m4")).ok());
+    ASSERT_TRUE(log->Append(FromText("a5"), {}).ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("gone"), {}).ok());
+    ASSERT_TRUE(log->Abort().ok());
+    ASSERT_TRUE(log->Append(FromText("a5"), {}).ok());
+    ASSERT_TRUE(log->Commit(FromText("m5")).ok());
+  }
+  const std::string tail = "p4.1:x p4.2:y c4:m4 d5.0:a5 c5:m5 ";
+  EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "d4.0:a4 ", tail));
+  const uint64_t position = *Open()->TipCheckpoint();
+  const auto found = *Open()->ReadCheckpoint(position);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->epoch, Epoch::FromValue(4));
+  EXPECT_EQ(ToText(found->meta), "x");
+  // Damage ahead of it is not looked at.
+  Flip("log", StoreHeader::kBytes);
+  const Replayed replayed = Replay({.checkpoint = position});
+  EXPECT_EQ(replayed.seen, tail);
+  EXPECT_TRUE(replayed.report.damage.empty());
+  EXPECT_EQ(Replay({.last = Epoch::FromValue(4), .checkpoint = position}).seen,
+            "p4.1:x p4.2:y c4:m4 ");
+  const std::unique_ptr<TransactionLog> log = Open();
+  Recorder recorder;
+  ASSERT_TRUE(log->Replay({.checkpoint = position}, recorder).ok());
+  EXPECT_EQ(log->last_checkpoint(), position);
+  EXPECT_EQ(log->Commit(FromText("m6"))->value(), 6u);
+  EXPECT_EQ(*Open()->TipCheckpoint(), position);
+  Flip("log", StoreHeader::kBytes);
+  EXPECT_FALSE(Replay().report.tip_checkpoint_wrong);
+}
+
+TEST_F(TransactionLogTest, WhatIsNoCheckpointIsNoPlaceToBegin) {
+  WriteThree();
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
+    ASSERT_TRUE(log->Commit({}).ok());
+  }
+  const uint64_t position = *Open()->TipCheckpoint();
+  const uint64_t end = SizeOf("log");
+  for (const uint64_t wrong :
+       {uint64_t{0}, uint64_t{StoreHeader::kBytes}, position - 1, position + 1,
+        end - 1, end, ~uint64_t{0}}) {
+    EXPECT_FALSE((*Open()->ReadCheckpoint(wrong)).has_value()) << wrong;
+    Recorder recorder;
+    EXPECT_EQ(Open()->Replay({.checkpoint = wrong}, recorder).status().code(),
+              absl::StatusCode::kDataLoss)
+        << wrong;
+    EXPECT_EQ(recorder.seen, "");
+  }
+  for (uint64_t at = position; at < position + RecordHead::kBytes + 1; ++at) {
+    Flip("log", at);
+    EXPECT_FALSE((*Open()->ReadCheckpoint(position)).has_value()) << at;
+    Flip("log", at);
+  }
+  // A tip that names another record than the checkpoint's.
+  const auto file = *files_.Open(Path("tip"), FileSystem::Access::kReadWrite);
+  const LogTip tip{
+      .epoch = Epoch::FromValue(4), .end = end, .checkpoint = position + 1};
+  ASSERT_TRUE(
+      file->WriteAt(tip.slot_position(), tip.Encode(header_.store_id)).ok());
+  EXPECT_TRUE(Replay().report.tip_checkpoint_wrong);
 }
 
 TEST_F(TransactionLogTest, DataIsReadWhereAppendPutIt) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +27,7 @@
 #include "memory/log/log_record.h"
 #include "memory/log/store_header.h"
 #include "memory/log/transaction_log.h"
+#include "memory/store/checkpoint.h"
 #include "memory/store/commit_format.h"
 #include "memory/store/page_reader.h"
 #include "memory/store/page_table.h"
@@ -69,16 +71,27 @@ absl::StatusOr<StoreHeader> ReadHeaderOf(FileSystem& file_system,
 
 }  // namespace
 
-// Builds the page table and the list of epochs from the log.
+// Builds the page table and the list of epochs from the log. Where records of
+// an epoch are lost, its checkpoint stands in for them, if it has one.
 class PageStore::Loader : public TransactionLog::Visitor {
  public:
-  explicit Loader(PageStore& store)
-      : store_(store), table_(store.table_pool_, store.page_bytes()) {}
+  // For a replay of `log`, from the checkpoint at `start`, or from the
+  // beginning where that is 0. The checkpoints up to `unusable` count as not
+  // there when it is told what opening costs.
+  Loader(PageStore& store, TransactionLog& log, uint64_t start,
+         uint64_t unusable)
+      : store_(store),
+        log_(log),
+        start_(start),
+        unusable_(unusable),
+        table_(store.table_pool_, store.page_bytes()) {}
 
   absl::Status OnData(const TransactionLog::Record& record) override {
     ++records_;
     stored_bytes_ +=
         RecordHead::kBytes + record.meta.size() + record.data_bytes;
+    cost_.replay_bytes +=
+        TransactionLog::ReplayBytes(record.meta.size(), record.data_bytes);
     absl::StatusOr<std::vector<PageEntry>> entries =
         DecodePageEntries(record.meta, record.data_bytes);
     if (!entries.ok()) return At(record, entries.status());
@@ -99,6 +112,28 @@ class PageStore::Loader : public TransactionLog::Visitor {
     return absl::OkStatus();
   }
 
+  absl::Status OnCheckpoint(const TransactionLog::Record& record) override {
+    cost_.replay_bytes +=
+        TransactionLog::ReplayBytes(record.meta.size(), record.data_bytes);
+    if (!checkpoint_.has_value()) {
+      checkpoint_ = FoundCheckpoint{.position = record.position,
+                                    .next_sequence = record.sequence};
+    }
+    const absl::StatusOr<CheckpointRecord> decoded =
+        DecodeCheckpointRecord(record.meta);
+    if (!decoded.ok() || record.sequence != checkpoint_->next_sequence ||
+        (!checkpoint_->pieces.empty() && *decoded != checkpoint_->record)) {
+      checkpoint_->malformed = true;
+      return absl::OkStatus();
+    }
+    checkpoint_->record = *decoded;
+    ++checkpoint_->next_sequence;
+    checkpoint_->end = record.data_position + record.data_bytes;
+    checkpoint_->pieces.push_back(
+        {record.data_position, record.data_bytes, record.data_checksum});
+    return absl::OkStatus();
+  }
+
   absl::Status OnCommit(const TransactionLog::Record& record) override {
     absl::StatusOr<CommitRecord> commit = DecodeCommitRecord(record.meta);
     if (!commit.ok()) return At(record, commit.status());
@@ -107,19 +142,27 @@ class PageStore::Loader : public TransactionLog::Visitor {
       return At(record, absl::DataLossError("the state is impossibly large"));
     }
     if (absl::Status status = Apply(pages); !status.ok()) return status;
+    const auto is_damaged = [&] {
+      return table_.pages() != pages || table_.Root() != commit->root;
+    };
+    bool damaged = is_damaged() || commit->data_records != records_;
+    if (damaged || is_first()) {
+      if (absl::Status status = TakeCheckpoint(); status.ok()) {
+        damaged = is_damaged();
+      }
+      if (is_first() && (damaged || !healed_)) return Unusable();
+    }
     stored_bytes_ += RecordHead::kBytes + record.meta.size();
-    epochs_.push_back(
-        EpochInfo{.epoch = record.epoch,
-                  .time_ns = commit->time_ns,
-                  .bytes = commit->state_bytes,
-                  .changed_bytes = commit->changed_bytes,
-                  .changed_pages = commit->changed_pages,
-                  .stored_bytes = stored_bytes_,
-                  .root = commit->root,
-                  .message = std::move(commit->message),
-                  .table_damaged = commit->data_records != records_ ||
-                                   table_.Root() != commit->root});
-    return EndEpoch();
+    epochs_.push_back(EpochInfo{.epoch = record.epoch,
+                                .time_ns = commit->time_ns,
+                                .bytes = commit->state_bytes,
+                                .changed_bytes = commit->changed_bytes,
+                                .changed_pages = commit->changed_pages,
+                                .stored_bytes = stored_bytes_,
+                                .root = commit->root,
+                                .message = std::move(commit->message),
+                                .table_damaged = damaged});
+    return EndEpoch(TransactionLog::ReplayBytes(record.meta.size(), 0));
   }
 
   absl::Status OnLostCommit(Epoch epoch) override {
@@ -132,23 +175,116 @@ class PageStore::Loader : public TransactionLog::Visitor {
       }
     }
     if (absl::Status status = Apply(pages); !status.ok()) return status;
+    if (absl::Status status = TakeCheckpoint(); !status.ok() && is_first()) {
+      return Unusable();
+    }
     epochs_.push_back(EpochInfo{.epoch = epoch,
                                 .stored_bytes = stored_bytes_,
                                 .lost = true,
                                 .table_damaged = true});
-    return EndEpoch();
+    return EndEpoch(0);
   }
 
   PageTable& table() { return table_; }
   std::vector<EpochInfo>& epochs() { return epochs_; }
+  const OpenCost& cost() const { return cost_; }
+  // The checkpoint to begin with is damaged, and nothing else is known.
+  bool start_is_unusable() const { return start_is_unusable_; }
+
+  // Null when there is none.
+  const EpochInfo* Find(Epoch epoch) const {
+    const auto found =
+        std::ranges::lower_bound(epochs_, epoch, {}, &EpochInfo::epoch);
+    return found == epochs_.end() || found->epoch != epoch ? nullptr : &*found;
+  }
 
  protected:
+  struct FoundCheckpoint {
+    struct Piece {
+      uint64_t position;
+      uint64_t bytes;
+      uint32_t checksum;
+    };
+
+    bool is_whole() const {
+      return !malformed && pieces.size() == record.records;
+    }
+
+    uint64_t position;  // of its first record
+    uint32_t next_sequence;
+    uint64_t end = 0;
+    CheckpointRecord record = {};
+    std::vector<Piece> pieces = {};
+    bool malformed = false;
+  };
+
+  // During OnEpoch: the epoch's checkpoint, and whether its table was taken.
+  const std::optional<FoundCheckpoint>& checkpoint() const {
+    return checkpoint_;
+  }
+  bool healed() const { return healed_; }
+
+  // The table that a checkpoint holds, compared with all of its checksums.
+  absl::StatusOr<PageTable> ReadTable(const FoundCheckpoint& found) {
+    if (!found.is_whole()) return absl::DataLossError("not all of it is there");
+    PageTable table(store_.table_pool_, store_.page_bytes());
+    if (absl::Status status =
+            table.Resize(store_.PagesFor(found.record.state_bytes));
+        !status.ok()) {
+      return status;
+    }
+    std::vector<std::byte> data;
+    uint64_t next_page = 0;
+    for (const FoundCheckpoint::Piece& piece : found.pieces) {
+      data.resize(static_cast<size_t>(piece.bytes));
+      if (absl::Status status = log_.ReadData(piece.position, data);
+          !status.ok()) {
+        return status;
+      }
+      if (Crc32c(data) != piece.checksum) {
+        return absl::DataLossError("the data does not have its checksum");
+      }
+      absl::StatusOr<uint64_t> next =
+          CheckpointData::Decode(data, next_page, found.position, table);
+      if (!next.ok()) return next.status();
+      next_page = *next;
+    }
+    if (table.stored_pages() != found.record.stored_pages ||
+        table.Root() != found.record.root) {
+      return absl::DataLossError("its pages do not have its root");
+    }
+    return table;
+  }
+
   // Sees each epoch when it is in table(), with its entries.
   virtual absl::Status OnEpoch(std::span<const PageEntry>) {
     return absl::OkStatus();
   }
 
  private:
+  // The epoch that the replay from a checkpoint begins with.
+  bool is_first() const { return start_ != 0 && epochs_.empty(); }
+
+  absl::Status Unusable() {
+    start_is_unusable_ = true;
+    return absl::DataLossError(
+        absl::StrCat("the checkpoint at ", start_, " is damaged"));
+  }
+
+  // Lets the table be what the epoch's checkpoint says.
+  absl::Status TakeCheckpoint() {
+    if (!checkpoint_.has_value() ||
+        (is_first() && checkpoint_->position != start_)) {
+      return absl::NotFoundError("no checkpoint");
+    }
+    absl::StatusOr<PageTable> table = ReadTable(*checkpoint_);
+    if (!table.ok()) return table.status();
+    table_ = *std::move(table);
+    stored_bytes_ = checkpoint_->record.stored_bytes;
+    healed_ = true;
+    return absl::OkStatus();
+  }
+
   static absl::Status At(const TransactionLog::Record& record,
                          const absl::Status& status) {
     return absl::Status(
@@ -171,20 +307,38 @@ class PageStore::Loader : public TransactionLog::Visitor {
     return absl::OkStatus();
   }
 
-  absl::Status EndEpoch() {
+  absl::Status EndEpoch(uint64_t commit_replay_bytes) {
     absl::Status status = OnEpoch(entries_);
+    if (checkpoint_.has_value() && checkpoint_->is_whole() &&
+        (checkpoint_->position > unusable_ ||
+         checkpoint_->position == start_)) {
+      cost_ = {.checkpoint = epochs_.back().epoch,
+               .checkpoint_bytes =
+                   CheckpointData::LogBytes(checkpoint_->record.stored_pages)};
+    }
+    cost_.replay_bytes += commit_replay_bytes;
     entries_.clear();
     records_ = 0;
     stored_bytes_ = 0;
+    checkpoint_.reset();
+    healed_ = false;
     return status;
   }
 
   PageStore& store_;
+  TransactionLog& log_;
+  const uint64_t start_;
+  const uint64_t unusable_;
   PageTable table_;
   std::vector<EpochInfo> epochs_;
+  OpenCost cost_;
+  bool start_is_unusable_ = false;
+  // Of the epoch that is being read:
   std::vector<PageEntry> entries_;
   uint32_t records_ = 0;
   uint64_t stored_bytes_ = 0;
+  std::optional<FoundCheckpoint> checkpoint_;
+  bool healed_ = false;
 };
 
 // Rebuilds what each epoch changed. A page that an epoch did not change is the
@@ -193,7 +347,7 @@ class PageStore::Verifier final : public Loader {
  public:
   Verifier(PageStore& store, TransactionLog& log,
            absl::FunctionRef<void(uint64_t, uint64_t)> progress)
-      : Loader(store),
+      : Loader(store, log, /*start=*/0, /*unusable=*/0),
         log_(log),
         reader_(log, store.page_bytes()),
         buffer_(kPagesAtOnce * store.page_bytes()),
@@ -209,7 +363,14 @@ class PageStore::Verifier final : public Loader {
                        ": the data does not have its checksum (epoch ",
                        record.epoch.value(), ")"));
     }
+    data_records_bytes_ +=
+        RecordHead::kBytes + record.meta.size() + record.data_bytes;
     return Loader::OnData(record);
+  }
+
+  absl::Status OnCheckpoint(const TransactionLog::Record& record) override {
+    progress_(record.position, log_.bytes());
+    return Loader::OnCheckpoint(record);
   }
 
   VerifyReport& report() { return report_; }
@@ -227,18 +388,21 @@ class PageStore::Verifier final : public Loader {
         ++run;
       }
       i += run;
-      if (first >= pages) continue;
-      const uint64_t count = std::min<uint64_t>(run, pages - first);
-      bad_pages_.erase(bad_pages_.lower_bound(first),
-                       bad_pages_.lower_bound(first + count));
-      report_.page_versions += count;
-      reader_.ReadEach(
-          table(), first,
-          std::span(buffer_).first(static_cast<size_t>(count) * page_bytes_),
-          [&](uint64_t page, const absl::Status& status) {
-            bad_pages_[page] = std::string(status.message());
-          });
+      if (first < pages) {
+        CheckPages(first, std::min<uint64_t>(run, pages - first));
+      }
     }
+    if (healed()) {
+      // What versions these are is not known from the lists.
+      bad_pages_.clear();
+      for (uint64_t page = table().NextStored(0); page < pages;) {
+        const uint64_t count = std::min<uint64_t>(kPagesAtOnce, pages - page);
+        CheckPages(page, count);
+        page = table().NextStored(page + count);
+      }
+    }
+    if (checkpoint().has_value()) CheckCheckpoint(*checkpoint());
+    data_records_bytes_ = 0;
     const EpochInfo& epoch = epochs().back();
     ++report_.epochs;
     if (epoch.lost) {
@@ -254,6 +418,52 @@ class PageStore::Verifier final : public Loader {
  private:
   static constexpr size_t kPagesAtOnce = 256;
 
+  void CheckPages(uint64_t first, uint64_t count) {
+    bad_pages_.erase(bad_pages_.lower_bound(first),
+                     bad_pages_.lower_bound(first + count));
+    report_.page_versions += count;
+    reader_.ReadEach(
+        table(), first,
+        std::span(buffer_).first(static_cast<size_t>(count) * page_bytes_),
+        [&](uint64_t page, const absl::Status& status) {
+          bad_pages_[page] = std::string(status.message());
+        });
+  }
+
+  // Compares the checkpoint with what the log ahead of it says.
+  void CheckCheckpoint(const FoundCheckpoint& found) {
+    const auto add = [&](std::string_view why) {
+      report_.damage.push_back(
+          absl::StrCat("log bytes ", found.position, " to ", found.end,
+                       ": the checkpoint of epoch ",
+                       epochs().back().epoch.value(), " is damaged: ", why));
+    };
+    ++report_.checkpoints;
+    const uint64_t before = std::exchange(last_checkpoint_, found.position);
+    const absl::StatusOr<PageTable> read = ReadTable(found);
+    if (!read.ok()) return add(read.status().message());
+    if (found.record.previous != before) {
+      add("it names another one as the one before it");
+    }
+    if (epochs().back().table_damaged || healed()) return;
+    if (found.record.state_bytes != epochs().back().bytes ||
+        found.record.stored_bytes != data_records_bytes_ || !IsTable(*read)) {
+      add("it is not what the log ahead of it comes to");
+    }
+  }
+
+  bool IsTable(const PageTable& other) {
+    if (other.pages() != table().pages() ||
+        other.stored_pages() != table().stored_pages()) {
+      return false;
+    }
+    for (uint64_t page = table().NextStored(0); page < table().pages();
+         page = table().NextStored(page + 1)) {
+      if (table().Get(page) != other.Get(page)) return false;
+    }
+    return true;
+  }
+
   void AddDamaged(const EpochInfo& epoch, std::string_view why) {
     report_.damaged_epochs.push_back(
         {epoch.epoch, bad_pages_.size(), std::string(why)});
@@ -261,6 +471,8 @@ class PageStore::Verifier final : public Loader {
 
   TransactionLog& log_;
   PageReader reader_;
+  uint64_t data_records_bytes_ = 0;  // of the current epoch
+  uint64_t last_checkpoint_ = 0;     // its position
   std::vector<std::byte> buffer_;
   const size_t page_bytes_;
   absl::FunctionRef<void(uint64_t, uint64_t)> progress_;
@@ -413,12 +625,13 @@ absl::Status PageStore::CreateHeader() {
 
 absl::Status PageStore::Load(Mode mode) {
   newest_table_ = PageTable(table_pool_, page_bytes());
-  Loader loader(*this);
+  std::unique_ptr<Loader> loader;
   absl::StatusOr<TransactionLog::ReplayReport> replayed =
-      log_->Replay({}, loader);
+      ReplayFromCheckpoint(*log_, /*last=*/std::nullopt, loader);
   if (!replayed.ok()) return Annotate(replayed.status());
-  newest_table_ = std::move(loader.table());
-  epochs_ = std::move(loader.epochs());
+  newest_table_ = std::move(loader->table());
+  epochs_ = std::move(loader->epochs());
+  open_cost_ = loader->cost();
   if (mode == Mode::kRead) return absl::OkStatus();
   if (epochs_.empty()) {
     // Whoever made the store may have ended before its name was durable.
@@ -437,6 +650,36 @@ absl::Status PageStore::Load(Mode mode) {
   return absl::OkStatus();
 }
 
+// Replays `log`, up to epoch `last` if that is given, from the nearest
+// checkpoint that can be used; from the beginning when there is none.
+absl::StatusOr<TransactionLog::ReplayReport> PageStore::ReplayFromCheckpoint(
+    TransactionLog& log, std::optional<Epoch> last,
+    std::unique_ptr<Loader>& loader) {
+  absl::StatusOr<uint64_t> position = log.TipCheckpoint();
+  if (!position.ok()) return position.status();
+  uint64_t unusable = 0;
+  while (*position != 0) {
+    absl::StatusOr<std::optional<TransactionLog::Checkpoint>> found =
+        log.ReadCheckpoint(*position);
+    if (!found.ok()) return found.status();
+    absl::StatusOr<CheckpointRecord> record =
+        found->has_value() ? DecodeCheckpointRecord((*found)->meta)
+                           : absl::DataLossError("no checkpoint");
+    if (record.ok() && (!last.has_value() || (*found)->epoch <= *last)) {
+      loader = std::make_unique<Loader>(*this, log, *position, unusable);
+      absl::StatusOr<TransactionLog::ReplayReport> replayed =
+          log.Replay({.last = last, .checkpoint = *position}, *loader);
+      if (!loader->start_is_unusable()) return replayed;
+    }
+    if (!last.has_value()) unusable = std::max(unusable, *position);
+    // It lies ahead, or the search would not end.
+    if (!record.ok() || record->previous >= *position) break;
+    *position = record->previous;
+  }
+  loader = std::make_unique<Loader>(*this, log, /*start=*/0, unusable);
+  return log.Replay({.last = last}, *loader);
+}
+
 absl::Status PageStore::Annotate(const absl::Status& status) const {
   return absl::Status(status.code(),
                       absl::StrCat("'", path_, "': ", status.message()));
@@ -450,6 +693,39 @@ Epoch PageStore::newest() const {
   return epochs_.empty() ? Epoch() : epochs_.back().epoch;
 }
 
+const EpochInfo& PageStore::newest_info() const {
+  static const EpochInfo* const none = new EpochInfo{};
+  return epochs_.empty() ? *none : epochs_.back();
+}
+
+std::span<const EpochInfo> PageStore::epochs() {
+  if (!LoadEpochs().ok()) return {};
+  return epochs_;
+}
+
+absl::Status PageStore::LoadEpochs() {
+  if (epochs_.empty() || epochs_.front().epoch == Epoch().Next()) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
+      file_system_, path_, header_, FileSystem::Access::kRead);
+  if (!log.ok()) return log.status();
+  const Epoch last = Epoch::FromValue(epochs_.front().epoch.value() - 1);
+  Loader loader(*this, **log, /*start=*/0, /*unusable=*/0);
+  absl::StatusOr<TransactionLog::ReplayReport> replayed =
+      (*log)->Replay({.last = last}, loader);
+  if (!replayed.ok()) return Annotate(replayed.status());
+  std::vector<EpochInfo>& before = loader.epochs();
+  if (before.size() < last.value()) {
+    return Annotate(absl::DataLossError(absl::StrCat(
+        "the log has ", before.size(), " of the epochs up to ", last.value())));
+  }
+  before.resize(static_cast<size_t>(last.value()));
+  epochs_.insert(epochs_.begin(), std::move_iterator(before.begin()),
+                 std::move_iterator(before.end()));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PageStore::Snapshot> PageStore::SnapshotAt(Epoch epoch) {
   if (epoch == Epoch() || epoch > newest()) {
     return absl::NotFoundError(
@@ -458,35 +734,31 @@ absl::StatusOr<PageStore::Snapshot> PageStore::SnapshotAt(Epoch epoch) {
             : absl::StrCat("'", path_, "' has the epochs 1 to ",
                            newest().value(), ", and not ", epoch.value()));
   }
-  const EpochInfo& info = epochs_[epoch.value() - 1];
-  if (info.lost || info.table_damaged) {
-    return absl::DataLossError(absl::StrCat(
-        "'", path_, "': epoch ", epoch.value(), " is damaged: ",
-        info.lost ? "its commit record is" : "a list of its pages is"));
-  }
   if (epoch == newest()) return Newest();
-  Loader loader(*this);
   absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
       file_system_, path_, header_, FileSystem::Access::kRead);
   if (!log.ok()) return log.status();
+  std::unique_ptr<Loader> loader;
   absl::StatusOr<TransactionLog::ReplayReport> replayed =
-      (*log)->Replay({.last = epoch}, loader);
+      ReplayFromCheckpoint(**log, epoch, loader);
   if (!replayed.ok()) return Annotate(replayed.status());
-  if (loader.table().Root() != info.root) {
+  const EpochInfo* const info = loader->Find(epoch);
+  if (info == nullptr || info->lost || info->table_damaged) {
     return absl::DataLossError(
-        absl::StrCat("'", path_, "': epoch ", epoch.value(),
-                     " is damaged: its pages do not have their recorded root"));
+        absl::StrCat("'", path_, "': epoch ", epoch.value(), " is damaged: ",
+                     info == nullptr || info->lost ? "its commit record is"
+                                                   : "a list of its pages is"));
   }
-  return Snapshot(*this, epoch, info.bytes, std::move(loader.table()));
+  return Snapshot(*this, epoch, info->bytes, std::move(loader->table()));
 }
 
 absl::StatusOr<PageStore::Snapshot> PageStore::Newest() {
   if (epochs_.empty()) return Snapshot(*this, Epoch(), 0, newest_table_);
   const EpochInfo& info = epochs_.back();
   if (info.lost || info.table_damaged) {
-    return absl::DataLossError(
-        absl::StrCat("'", path_, "': epoch ", newest().value(),
-                     " is damaged: a list of its pages is"));
+    return absl::DataLossError(absl::StrCat(
+        "'", path_, "': epoch ", newest().value(), " is damaged: ",
+        info.lost ? "its commit record is" : "a list of its pages is"));
   }
   return Snapshot(*this, newest(), info.bytes, newest_table_);
 }
@@ -530,18 +802,70 @@ absl::StatusOr<Epoch> PageStore::Commit(Batch batch, const CommitInfo& info) {
                             .data_records = batch.records_,
                             .root = batch.table_.Root(),
                             .message = info.message};
-  absl::StatusOr<Epoch> epoch = log_->Commit(EncodeCommitRecord(record));
+  const std::vector<std::byte> commit = EncodeCommitRecord(record);
+  const uint64_t commit_bytes = TransactionLog::ReplayBytes(commit.size(), 0);
+  const uint64_t data_records_bytes =
+      std::max(log_->bytes(), batch.log_begin_) - batch.log_begin_;
+  const uint64_t replay_bytes =
+      open_cost_.replay_bytes + batch.replay_bytes_ + commit_bytes;
+  const bool checkpoint =
+      info.checkpoint || CheckpointIsDue(batch.table_, replay_bytes);
+  if (checkpoint) {
+    if (absl::Status status =
+            WriteCheckpoint(batch.table_, batch.bytes_, data_records_bytes);
+        !status.ok()) {
+      return Annotate(status);
+    }
+  }
+  absl::StatusOr<Epoch> epoch = log_->Commit(commit);
   if (!epoch.ok()) return Annotate(epoch.status());
+  open_cost_.replay_bytes = replay_bytes;
+  if (checkpoint) {
+    open_cost_ = {.checkpoint = *epoch,
+                  .checkpoint_bytes =
+                      CheckpointData::LogBytes(batch.table_.stored_pages()),
+                  .replay_bytes = commit_bytes};
+  }
   newest_table_ = std::move(batch.table_);
   epochs_.push_back(EpochInfo{.epoch = *epoch,
                               .time_ns = record.time_ns,
                               .bytes = record.state_bytes,
                               .changed_bytes = record.changed_bytes,
                               .changed_pages = record.changed_pages,
-                              .stored_bytes = log_->bytes() - batch.log_begin_,
+                              .stored_bytes = data_records_bytes + commit_bytes,
                               .root = record.root,
                               .message = record.message});
   return epoch;
+}
+
+bool PageStore::CheckpointIsDue(const PageTable& table,
+                                uint64_t replay_bytes) const {
+  const uint64_t to_read = open_cost_.checkpoint_bytes + replay_bytes;
+  const uint64_t tables = 3 * CheckpointData::LogBytes(table.stored_pages());
+  return to_read > tables && to_read - tables > options_.checkpoint_slack_bytes;
+}
+
+absl::Status PageStore::WriteCheckpoint(PageTable& table, uint64_t state_bytes,
+                                        uint64_t stored_bytes) {
+  const uint64_t entries = table.stored_pages();
+  const std::vector<std::byte> meta = EncodeCheckpointRecord(
+      {.previous = log_->last_checkpoint(),
+       .state_bytes = state_bytes,
+       .stored_pages = entries,
+       .stored_bytes = stored_bytes,
+       .root = table.Root(),
+       .records = static_cast<uint32_t>(CheckpointData::Records(entries))});
+  std::vector<std::byte> data;
+  uint64_t page = 0;
+  do {
+    data.clear();
+    page = CheckpointData::Encode(table, page, data);
+    if (absl::Status status = log_->AppendCheckpoint(meta, data);
+        !status.ok()) {
+      return status;
+    }
+  } while (page < table.pages());
+  return absl::OkStatus();
 }
 
 absl::StatusOr<VerifyReport> PageStore::Verify(
@@ -564,6 +888,10 @@ absl::StatusOr<VerifyReport> PageStore::Verify(
   }
   if (replayed->tip_lost) {
     report.damage.emplace_back("tip: both slots are damaged, or it is missing");
+  }
+  if (replayed->tip_checkpoint_wrong) {
+    report.damage.emplace_back(
+        "tip: the checkpoint that it names is not the last one");
   }
   if (replayed->tip_damaged) {
     report.notes.emplace_back(
@@ -588,6 +916,9 @@ PageStoreStats PageStore::Stats() const {
           .pages = newest_table_.pages(),
           .zero_pages = counts.zero,
           .delta_pages = counts.delta,
+          .checkpoint = open_cost_.checkpoint,
+          .checkpoint_bytes = open_cost_.checkpoint_bytes,
+          .replay_bytes = open_cost_.replay_bytes,
           .table = table_pool_.Stats()};
 }
 
@@ -644,6 +975,7 @@ PageStore::Batch::Batch(Batch&& other) noexcept
       changed_bytes_(other.changed_bytes_),
       changed_pages_(other.changed_pages_),
       records_(other.records_),
+      replay_bytes_(other.replay_bytes_),
       log_begin_(other.log_begin_) {}
 
 PageStore::Batch::~Batch() {
@@ -742,9 +1074,10 @@ absl::Status PageStore::Batch::Add(PageId page, PageVersion version,
 
 absl::Status PageStore::Batch::Flush() {
   if (pending_.empty()) return absl::OkStatus();
-  absl::StatusOr<uint64_t> position =
-      store_->log_->Append(EncodePageEntries(pending_), data_);
+  const std::vector<std::byte> meta = EncodePageEntries(pending_);
+  absl::StatusOr<uint64_t> position = store_->log_->Append(meta, data_);
   if (!position.ok()) return position.status();
+  replay_bytes_ += TransactionLog::ReplayBytes(meta.size(), data_.size());
   for (PageEntry& entry : pending_) {
     if (entry.version.form != PageVersion::Form::kZero) {
       entry.version.position += *position;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,8 +35,9 @@ struct EpochInfo {
   uint64_t bytes = 0;          // of the state
   uint64_t changed_bytes = 0;  // against the epoch before
   uint64_t changed_pages = 0;
-  uint64_t stored_bytes = 0;  // what the commit took in the log
-  uint32_t root = 0;          // of the checksum tree (PageTable)
+  // What the commit took in the log, a checkpoint not counted.
+  uint64_t stored_bytes = 0;
+  uint32_t root = 0;  // of the checksum tree (PageTable)
   std::string message = {};
   // The commit record is damaged: nothing of the above is known.
   bool lost = false;
@@ -47,6 +49,8 @@ struct CommitInfo {
   static constexpr size_t kMaxMessageBytes = 64 << 10;
 
   std::string message = {};
+  // Writes a checkpoint with this commit, though none is due.
+  bool checkpoint = false;
 };
 
 struct VerifyReport {
@@ -58,6 +62,7 @@ struct VerifyReport {
 
   uint64_t epochs = 0;
   uint64_t page_versions = 0;  // that were rebuilt
+  uint64_t checkpoints = 0;    // that were compared with the log
   uint64_t log_bytes = 0;
   // Of an unfinished commit at the log's end; the next commit cuts them off.
   uint64_t torn_bytes = 0;
@@ -76,7 +81,12 @@ struct PageStoreStats {
   uint64_t pages = 0;        // of the newest epoch
   uint64_t zero_pages = 0;   // of these: stored nowhere
   uint64_t delta_pages = 0;  // of these: stored as a difference
-  AllocatorStats table;      // the memory of the page tables
+  // The last checkpoint that can be used: its epoch, 0 when there is none, and
+  // what it and the replay of what is behind it take an opening to read.
+  Epoch checkpoint;
+  uint64_t checkpoint_bytes = 0;
+  uint64_t replay_bytes = 0;
+  AllocatorStats table;  // the memory of the page tables
 };
 
 // Every version of one state, kept: a state is a number of bytes seen as pages;
@@ -97,9 +107,31 @@ struct PageStoreStats {
 //
 // Memory: 20 bytes a page of each table that is alive, leaves that are alike
 // counted once; while it is opened or verified, about 70 bytes a page that the
-// largest commit changed; the epochs' messages; about 4 MiB besides. Opening is
-// linear in the pages changed in all epochs; reading a page costs at most 17
-// reads.
+// largest commit changed, and one table more; the messages of the epochs since
+// the last checkpoint, or of all that epochs() was asked for; about 4 MiB
+// besides.
+//
+// Opening reads the last checkpoint and what was committed since, however many
+// epochs there are. A commit writes a checkpoint, the whole page table, when
+// that would otherwise exceed
+//
+//   Options::checkpoint_slack_bytes + 3 * (24 bytes a page that is not zero,
+//                                          88 bytes each 16384 of these)
+//
+// in the log, of one record's data no more than 64 KiB counted; opening reads
+// at most four times so much, and 512 KiB. So the checkpoints that were due are
+// together at most half of the log. Beyond that a commit that was not
+// acknowledged is read once; and where the last checkpoint or the tip is
+// damaged, the checkpoint before it serves, or the whole log, until a commit
+// writes a new one.
+//
+// SnapshotAt another epoch reads the first record's head of each checkpoint
+// behind that epoch, the nearest one before it, and the log from there to the
+// epoch. epochs() and Verify read the whole log. Reading a page costs at most
+// 17 reads.
+//
+// Damage in the log ahead of the last checkpoint is not seen by opening, and
+// does not hinder a commit: what the newest epoch needs of it has checksums.
 //
 //   auto store = PageStore::Open(PosixFileSystem(), "state.mmsb",
 //                                {.mode = PageStore::Mode::kCreate});
@@ -122,6 +154,8 @@ class PageStore {
     // Of a new store: a power of two from StoreHeader::kMinPageBytes to
     // kMaxPageBytes. An old one keeps its own.
     uint32_t page_bytes = 4096;
+    // See above; 0 writes the most checkpoints.
+    uint64_t checkpoint_slack_bytes = 1 << 20;
     Clock& clock = Clock::System();
     // Called once, before waiting for another writer.
     std::function<void()> on_wait = nullptr;
@@ -144,8 +178,13 @@ class PageStore {
   size_t page_bytes() const { return header_.page_bytes; }
   // Epoch 0 while nothing was committed.
   Epoch newest() const;
-  // Oldest first; epoch e is at e - 1.
-  std::span<const EpochInfo> epochs() const { return epochs_; }
+  // Of epoch 0, and empty, while nothing was committed.
+  const EpochInfo& newest_info() const;
+  // Oldest first; epoch e is at e - 1. The first call reads all of the log;
+  // valid until the next Commit. Empty when the log could not be read:
+  // LoadEpochs() says why.
+  std::span<const EpochInfo> epochs();
+  absl::Status LoadEpochs();
 
   // NotFound when there is no such epoch, DataLoss when its commit or its table
   // is damaged.
@@ -170,6 +209,13 @@ class PageStore {
   class Loader;
   class Verifier;
 
+  // What opening the store must read.
+  struct OpenCost {
+    Epoch checkpoint;               // 0: none
+    uint64_t checkpoint_bytes = 0;  // of it, in the log
+    uint64_t replay_bytes = 0;      // of what is behind it
+  };
+
   PageStore(FileSystem& file_system, std::string path, const Options& options);
 
   absl::Status OpenDirectory(Mode mode);
@@ -177,6 +223,12 @@ class PageStore {
   absl::Status CreateHeader();
   absl::Status LockForWriting();
   absl::Status Load(Mode mode);
+  absl::StatusOr<TransactionLog::ReplayReport> ReplayFromCheckpoint(
+      TransactionLog& log, std::optional<Epoch> last,
+      std::unique_ptr<Loader>& loader);
+  bool CheckpointIsDue(const PageTable& table, uint64_t replay_bytes) const;
+  absl::Status WriteCheckpoint(PageTable& table, uint64_t state_bytes,
+                               uint64_t stored_bytes);
   absl::Status Annotate(const absl::Status& status) const;
   uint64_t PagesFor(uint64_t bytes) const;
 
@@ -189,7 +241,9 @@ class PageStore {
   std::unique_ptr<TransactionLog> log_;
   PageTablePool table_pool_;
   PageTable newest_table_;
+  // Up to the newest without a gap, but it may begin later than epoch 1.
   std::vector<EpochInfo> epochs_;
+  OpenCost open_cost_;
   bool batch_open_ = false;
 };
 
@@ -264,6 +318,7 @@ class PageStore::Batch {
   uint64_t changed_bytes_ = 0;
   uint64_t changed_pages_ = 0;
   uint32_t records_ = 0;
+  uint64_t replay_bytes_ = 0;  // see TransactionLog::ReplayBytes
   uint64_t log_begin_;
 };
 

@@ -1,9 +1,12 @@
 #include "memory/store/page_store.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
@@ -18,8 +21,11 @@
 #include "gtest/gtest.h"
 #include "memory/delta/delta.h"
 #include "memory/epoch/epoch.h"
+#include "memory/log/crc32c.h"
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
+#include "memory/log/log_record.h"
+#include "memory/log/store_header.h"
 #include "memory/store/testing/states.h"
 #include "primitives/bytes.h"
 #include "primitives/os_clock.h"
@@ -45,9 +51,11 @@ absl::StatusOr<VerifyReport> Verify(PageStore& store) {
 class PageStoreTest : public testing::Test {
  protected:
   absl::StatusOr<std::unique_ptr<PageStore>> TryOpen(Mode mode) {
-    return PageStore::Open(
-        files_, path_,
-        {.mode = mode, .page_bytes = kPageBytes, .clock = clock_});
+    return PageStore::Open(files_, path_,
+                           {.mode = mode,
+                            .page_bytes = kPageBytes,
+                            .checkpoint_slack_bytes = slack_bytes_,
+                            .clock = clock_});
   }
   std::unique_ptr<PageStore> Open(Mode mode) {
     absl::StatusOr<std::unique_ptr<PageStore>> store = TryOpen(mode);
@@ -96,9 +104,95 @@ class PageStoreTest : public testing::Test {
     ASSERT_TRUE(file->WriteAt(0, bytes).ok());
   }
 
+  // The positions of the checkpoint records in a log.
+  static std::vector<size_t> CheckpointsIn(const Bytes& log) {
+    const std::array<std::byte, 5> begin = {
+        std::byte{'M'}, std::byte{'R'}, std::byte{'E'}, std::byte{'C'},
+        static_cast<std::byte>(RecordKind::kCheckpoint)};
+    std::vector<size_t> found;
+    for (auto at = log.begin();; ++at) {
+      at = std::search(at, log.end(), begin.begin(), begin.end());
+      if (at == log.end()) return found;
+      found.push_back(static_cast<size_t>(at - log.begin()));
+    }
+  }
+
   FaultyFileSystem files_;
   ManualClock clock_{0, 1'000'000};
   std::string path_ = "store";
+  uint64_t slack_bytes_ = 1 << 20;
+};
+
+// Counts the bytes that are read.
+class CountedReads final : public FileSystem {
+ public:
+  explicit CountedReads(FileSystem& base) : base_(base) {}
+
+  uint64_t bytes() const { return bytes_; }
+
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
+                                             Access access) override {
+    absl::StatusOr<std::unique_ptr<File>> file = base_.Open(path, access);
+    if (!file.ok()) return file.status();
+    return std::make_unique<CountedFile>(*this, *std::move(file));
+  }
+  absl::StatusOr<std::unique_ptr<File>> CreateNew(
+      const std::string& path, uint32_t permissions) override {
+    return base_.CreateNew(path, permissions);
+  }
+  absl::Status CreateDirectory(const std::string& path) override {
+    return base_.CreateDirectory(path);
+  }
+  absl::Status SyncDirectory(const std::string& path) override {
+    return base_.SyncDirectory(path);
+  }
+  absl::Status Rename(const std::string& from, const std::string& to,
+                      IfExists if_exists) override {
+    return base_.Rename(from, to, if_exists);
+  }
+  absl::Status Remove(const std::string& path) override {
+    return base_.Remove(path);
+  }
+  absl::StatusOr<FileInfo> Info(const std::string& path) override {
+    return base_.Info(path);
+  }
+  absl::StatusOr<std::vector<std::string>> List(
+      const std::string& path) override {
+    return base_.List(path);
+  }
+
+ private:
+  class CountedFile final : public File {
+   public:
+    CountedFile(CountedReads& owner, std::unique_ptr<File> base)
+        : owner_(owner), base_(std::move(base)) {}
+    absl::StatusOr<size_t> ReadAt(uint64_t offset,
+                                  std::span<std::byte> out) override {
+      owner_.bytes_ += out.size();
+      return base_->ReadAt(offset, out);
+    }
+    absl::Status WriteAt(uint64_t offset,
+                         std::span<const std::byte> data) override {
+      return base_->WriteAt(offset, data);
+    }
+    absl::Status Sync() override { return base_->Sync(); }
+    absl::Status Truncate(uint64_t bytes) override {
+      return base_->Truncate(bytes);
+    }
+    absl::Status SetPermissions(uint32_t permissions) override {
+      return base_->SetPermissions(permissions);
+    }
+    absl::StatusOr<FileInfo> Info() override { return base_->Info(); }
+    absl::Status Lock() override { return base_->Lock(); }
+    absl::StatusOr<bool> TryLock() override { return base_->TryLock(); }
+
+   private:
+    CountedReads& owner_;
+    const std::unique_ptr<File> base_;
+  };
+
+  FileSystem& base_;
+  uint64_t bytes_ = 0;
 };
 
 TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
@@ -343,9 +437,20 @@ TEST_F(PageStoreTest, AskingForAnEpochThatIsNotThereNamesThoseThatAre) {
             absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(PageStoreTest, EveryFlippedByteIsReportedAndNeverHandedOut) {
+// With checkpoints an epoch may be read though lists of pages ahead of it are
+// lost, and Verify must know.
+class PageStoreDamageTest : public PageStoreTest,
+                            public testing::WithParamInterface<uint64_t> {
+ protected:
+  PageStoreDamageTest() { slack_bytes_ = GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(CheckpointSlack, PageStoreDamageTest,
+                         testing::Values(0, 1 << 20));
+
+TEST_P(PageStoreDamageTest, EveryFlippedByteIsReportedAndNeverHandedOut) {
   std::vector<Bytes> history = RandomHistory(11, 12);
   Write(history);
+  ASSERT_EQ(CheckpointsIn(Load("log")).empty(), slack_bytes_ != 0);
   uint64_t flips = 0;
   for (const std::string name : {"MMSB", "log", "tip"}) {
     const Bytes right = Load(name);
@@ -394,6 +499,281 @@ TEST_F(PageStoreTest, EveryFlippedByteIsReportedAndNeverHandedOut) {
   Expect(*Open(Mode::kRead), history);
 }
 
+TEST_P(PageStoreDamageTest, ALogThatWasCutGivesWhatItHasAndSaysSo) {
+  const std::vector<Bytes> history = RandomHistory(12, 12);
+  Write(history);
+  const Bytes right = Load("log");
+  for (size_t bytes = 0; bytes < right.size(); bytes += 13) {
+    Save("log",
+         Bytes(right.begin(), right.begin() + static_cast<ptrdiff_t>(bytes)));
+    const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+    ASSERT_EQ(store->newest().value(), history.size()) << bytes;
+    const absl::StatusOr<VerifyReport> report = Verify(*store);
+    ASSERT_TRUE(report.ok()) << report.status();
+    ASSERT_FALSE(report->ok()) << bytes;
+    std::set<uint64_t> damaged;
+    for (const VerifyReport::DamagedEpoch& epoch : report->damaged_epochs) {
+      damaged.insert(epoch.epoch.value());
+    }
+    for (size_t i = 0; i < history.size(); ++i) {
+      const absl::StatusOr<Bytes> state =
+          ReadState(*store, Epoch::FromValue(i + 1));
+      ASSERT_EQ(state.ok(), !damaged.contains(i + 1))
+          << bytes << " epoch " << i + 1 << " " << state.status();
+      if (state.ok()) ASSERT_EQ(*state, history[i]) << bytes;
+    }
+    EXPECT_EQ(TryOpen(Mode::kWrite).status().code(),
+              absl::StatusCode::kDataLoss)
+        << bytes;
+  }
+}
+
+TEST_F(PageStoreTest, AStoreIsTheSameFromACheckpointAsFromTheWholeLog) {
+  slack_bytes_ = 0;
+  for (uint64_t seed = 21; seed <= 23; ++seed) {
+    path_ = absl::StrCat("store", seed);
+    const std::vector<Bytes> history = RandomHistory(seed, 40);
+    uint64_t by_checkpoint = 0;
+    for (size_t n = 1; n <= history.size(); ++n) {
+      ASSERT_TRUE(CommitState(*Open(Mode::kCreate), history[n - 1],
+                              absl::StrCat("m", n))
+                      .ok());
+      const std::unique_ptr<PageStore> fast = Open(Mode::kRead);
+      const PageStoreStats fast_stats = fast->Stats();
+      by_checkpoint += fast_stats.checkpoint == Epoch() ? 0 : 1;
+      // Without a tip nothing names a checkpoint.
+      const Bytes tip = Load("tip");
+      ASSERT_TRUE(files_.Remove(path_ + "/tip").ok());
+      const std::unique_ptr<PageStore> slow = Open(Mode::kRead);
+      Save("tip", tip);
+      const PageStoreStats slow_stats = slow->Stats();
+      ASSERT_EQ(fast->newest(), slow->newest());
+      ASSERT_EQ(fast_stats.pages, slow_stats.pages);
+      ASSERT_EQ(fast_stats.zero_pages, slow_stats.zero_pages);
+      ASSERT_EQ(fast_stats.delta_pages, slow_stats.delta_pages);
+      ASSERT_EQ(fast_stats.log_bytes, slow_stats.log_bytes);
+      ASSERT_EQ(fast_stats.checkpoint, slow_stats.checkpoint) << n;
+      ASSERT_EQ(fast_stats.checkpoint_bytes, slow_stats.checkpoint_bytes);
+      ASSERT_EQ(fast_stats.replay_bytes, slow_stats.replay_bytes);
+      for (uint64_t e = 1; e <= n; ++e) {
+        absl::StatusOr<PageStore::Snapshot> a =
+            fast->SnapshotAt(Epoch::FromValue(e));
+        absl::StatusOr<PageStore::Snapshot> b =
+            slow->SnapshotAt(Epoch::FromValue(e));
+        ASSERT_TRUE(a.ok() && b.ok()) << a.status() << b.status();
+        ASSERT_EQ(a->bytes(), b->bytes());
+        ASSERT_EQ(a->pages(), b->pages());
+        for (uint64_t page = 0; page < a->pages(); ++page) {
+          ASSERT_TRUE(a->SharesPage(*b, PageId::FromValue(page)))
+              << n << " epoch " << e << " page " << page;
+        }
+      }
+      ASSERT_EQ(fast->epochs().size(), n);
+      for (size_t i = 0; i < n; ++i) {
+        const EpochInfo& a = fast->epochs()[i];
+        const EpochInfo& b = slow->epochs()[i];
+        ASSERT_EQ(a.epoch, b.epoch);
+        ASSERT_EQ(a.time_ns, b.time_ns);
+        ASSERT_EQ(a.bytes, b.bytes);
+        ASSERT_EQ(a.changed_bytes, b.changed_bytes);
+        ASSERT_EQ(a.changed_pages, b.changed_pages);
+        ASSERT_EQ(a.stored_bytes, b.stored_bytes) << n << " epoch " << i + 1;
+        ASSERT_EQ(a.root, b.root);
+        ASSERT_EQ(a.message, b.message);
+      }
+    }
+    EXPECT_GT(by_checkpoint, history.size() / 2);
+    Expect(*Open(Mode::kRead), history);
+  }
+}
+
+TEST_F(PageStoreTest, ADamagedCheckpointGivesWayToTheOneBeforeIt) {
+  std::vector<Bytes> history = RandomHistory(31, 20);
+  {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    for (size_t i = 0; i < history.size(); ++i) {
+      ASSERT_TRUE(CommitState(*store, history[i],
+                              {.message = absl::StrCat("m", i + 1),
+                               .checkpoint = i == 4 || i == 14})
+                      .ok());
+    }
+  }
+  ASSERT_EQ(Open(Mode::kRead)->Stats().checkpoint, Epoch::FromValue(15));
+  Bytes log = Load("log");
+  const std::vector<size_t> positions = CheckpointsIn(log);
+  ASSERT_EQ(positions.size(), 2u);
+  // In its data, which a replay that passes it does not read.
+  log[positions[1] + RecordHead::kBytes + 40 + 3] ^= std::byte{1};
+  Save("log", log);
+  EXPECT_EQ(Open(Mode::kRead)->Stats().checkpoint, Epoch::FromValue(5));
+  {
+    const std::unique_ptr<PageStore> store = Open(Mode::kWrite);
+    const absl::StatusOr<VerifyReport> report = Verify(*store);
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_TRUE(report->damaged_epochs.empty());
+    ASSERT_EQ(report->damage.size(), 1u);
+    EXPECT_NE(report->damage[0].find("the checkpoint of epoch 15 is damaged"),
+              std::string::npos)
+        << report->damage[0];
+    for (size_t i = 0; i < history.size(); ++i) {
+      EXPECT_EQ(*ReadState(*store, Epoch::FromValue(i + 1)), history[i]);
+    }
+    // Nothing is in the way of another commit and another checkpoint.
+    history.push_back(history[3]);
+    ASSERT_TRUE(CommitState(*store, history.back(),
+                            {.message = "m21", .checkpoint = true})
+                    .ok());
+  }
+  const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+  EXPECT_EQ(store->Stats().checkpoint, Epoch::FromValue(21));
+  for (size_t i = 0; i < history.size(); ++i) {
+    EXPECT_EQ(*ReadState(*store, Epoch::FromValue(i + 1)), history[i]);
+  }
+  // The first one too: then it is the whole log.
+  log = Load("log");
+  for (const size_t position : CheckpointsIn(log)) {
+    log[position + RecordHead::kBytes + 40 + 3] ^= std::byte{2};
+  }
+  Save("log", log);
+  const std::unique_ptr<PageStore> none = Open(Mode::kWrite);
+  EXPECT_EQ(none->Stats().checkpoint, Epoch());
+  for (size_t i = 0; i < history.size(); ++i) {
+    EXPECT_EQ(*ReadState(*none, Epoch::FromValue(i + 1)), history[i]);
+  }
+}
+
+// A whole record whose sizes and links are not true, as damage cannot make it.
+TEST_F(PageStoreTest, AForgedCheckpointIsNotUsed) {
+  const std::vector<Bytes> history = RandomHistory(32, 6);
+  {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    for (size_t i = 0; i < history.size(); ++i) {
+      ASSERT_TRUE(CommitState(*store, history[i],
+                              {.message = absl::StrCat("m", i + 1),
+                               .checkpoint = i == 2})
+                      .ok());
+    }
+  }
+  const uint64_t store_id = StoreHeader::Decode(Load("MMSB"), "")->store_id;
+  const Bytes right = Load("log");
+  const size_t at = CheckpointsIn(right).at(0);
+  for (const size_t forged : {0, 8, 16, 24, 32, 36, 40, 44, 48, 56, 60}) {
+    // The meta is 40 bytes, and behind it are the entries.
+    Bytes log = right;
+    const auto bytes = std::span(log).subspan(at);
+    std::optional<RecordHead> head = RecordHead::Decode(bytes, at, store_id);
+    ASSERT_TRUE(head.has_value());
+    ASSERT_GT(head->data_bytes, 24u);
+    for (size_t i = 0; i < 4; ++i) {
+      bytes[RecordHead::kBytes + forged + i] = std::byte{0x7f};
+    }
+    head->meta_checksum = Crc32c(bytes.subspan(RecordHead::kBytes, 40));
+    head->data_checksum =
+        Crc32c(bytes.subspan(RecordHead::kBytes + 40, head->data_bytes));
+    std::ranges::copy(head->Encode(store_id), bytes.begin());
+    Save("log", log);
+    const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+    EXPECT_FALSE(Verify(*store)->ok()) << forged;
+    for (size_t i = 0; i < history.size(); ++i) {
+      const absl::StatusOr<Bytes> state =
+          ReadState(*store, Epoch::FromValue(i + 1));
+      // A wrong place of a page within the log is only seen when it is read.
+      if (state.ok() || forged < 48) {
+        ASSERT_TRUE(state.ok()) << forged << " " << state.status();
+        EXPECT_EQ(*state, history[i]) << forged;
+      }
+    }
+  }
+}
+
+TEST_F(PageStoreTest, OpeningAfterManyCommitsReadsNoMoreThanIsStated) {
+  slack_bytes_ = 8 << 10;
+  Bytes state(100 * kPageBytes);
+  std::mt19937_64 random(1);
+  for (std::byte& b : state) b = static_cast<std::byte>(random());
+  uint64_t checkpoints = 0;
+  uint64_t most = 0;
+  for (size_t commits = 0; commits < 1000;) {
+    {
+      const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+      for (size_t i = 0; i < 50; ++i, ++commits) {
+        state[random() % state.size()] ^= std::byte{1};
+        ASSERT_TRUE(CommitState(*store, state, std::string(500, 'm')).ok());
+        const PageStoreStats stats = store->Stats();
+        const uint64_t stored = stats.pages - stats.zero_pages;
+        ASSERT_LE(stats.checkpoint_bytes + stats.replay_bytes,
+                  slack_bytes_ + 3 * (24 * stored + 88));
+        checkpoints += stats.checkpoint == store->newest() ? 1 : 0;
+      }
+    }
+    CountedReads reads(files_);
+    const absl::StatusOr<std::unique_ptr<PageStore>> store =
+        PageStore::Open(reads, path_, {});
+    ASSERT_TRUE(store.ok()) << store.status();
+    most = std::max(most, reads.bytes());
+    Bytes page(kPageBytes);
+    ASSERT_TRUE((*store)->Newest()->Read(PageId::FromValue(0), page).ok());
+    ASSERT_EQ(page, Bytes(state.begin(), state.begin() + kPageBytes));
+  }
+  const uint64_t stated = 4 * (slack_bytes_ + 3 * (24 * 100 + 88));
+  const uint64_t log_bytes = Open(Mode::kRead)->Stats().log_bytes;
+  EXPECT_LE(most, stated);
+  EXPECT_GT(log_bytes, 8 * stated) << "the log is much longer";
+  EXPECT_GT(checkpoints, 10u);
+  const Bytes log = Load("log");
+  EXPECT_LT(checkpoints * (24 * 100 + 88), log.size() / 2);
+  std::printf(
+      "%llu of %llu bytes of log read at most, %llu stated; "
+      "%llu checkpoints\n",
+      static_cast<unsigned long long>(most),
+      static_cast<unsigned long long>(log_bytes),
+      static_cast<unsigned long long>(stated),
+      static_cast<unsigned long long>(checkpoints));
+  const absl::StatusOr<VerifyReport> report = Verify(*Open(Mode::kRead));
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_TRUE(report->ok());
+  EXPECT_EQ(report->checkpoints, checkpoints);
+}
+
+// What a cut state leaves behind must not be read for ever.
+TEST_F(PageStoreTest, ACheckpointOfAStateThatShrankIsReplaced) {
+  slack_bytes_ = 100;
+  const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+  ASSERT_TRUE(CommitState(*store, Bytes(1000 * kPageBytes, std::byte{1}),
+                          {.checkpoint = true})
+                  .ok());
+  EXPECT_EQ(store->Stats().checkpoint_bytes, 24u * 1000 + 88);
+  ASSERT_TRUE(CommitState(*store, Bytes(kPageBytes, std::byte{1})).ok());
+  EXPECT_EQ(store->Stats().checkpoint, Epoch::FromValue(2));
+  EXPECT_EQ(store->Stats().checkpoint_bytes, 24u + 88);
+}
+
+TEST_F(PageStoreTest, ALargeTableTakesSeveralRecordsAndComesBack) {
+  constexpr uint64_t kPages = 40'000;
+  {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    absl::StatusOr<PageStore::Batch> batch =
+        store->Begin(2 * kPages * kPageBytes);
+    ASSERT_TRUE(batch.ok());
+    for (uint64_t page = 0; page < kPages; ++page) {
+      const Bytes contents(kPageBytes, static_cast<std::byte>(1 + page % 255));
+      ASSERT_TRUE(
+          batch->PutWhole(PageId::FromValue(2 * page), contents, 1).ok());
+    }
+    ASSERT_TRUE(store->Commit(*std::move(batch), {.checkpoint = true}).ok());
+  }
+  const std::unique_ptr<PageStore> store = Open(Mode::kRead);
+  const PageStoreStats stats = store->Stats();
+  EXPECT_EQ(stats.checkpoint, Epoch::FromValue(1));
+  EXPECT_EQ(stats.checkpoint_bytes, 24 * kPages + 3 * 88);
+  EXPECT_EQ(stats.zero_pages, kPages);
+  Bytes out(2 * kPageBytes);
+  ASSERT_TRUE(
+      store->Newest()->Read(PageId::FromValue(2 * (kPages - 1)), out).ok());
+  EXPECT_EQ(out[0], static_cast<std::byte>(1 + (kPages - 1) % 255));
+  EXPECT_TRUE(Verify(*store)->ok());
+}
+
 TEST_F(PageStoreTest, ADamagedPageIsNeverTheGroundOfACommit) {
   Bytes state(2 * kPageBytes, std::byte{1});
   Write({state});
@@ -413,6 +793,7 @@ TEST_F(PageStoreTest, ADamagedPageIsNeverTheGroundOfACommit) {
 
 TEST_F(PageStoreTest, AFailureOfAnyCallLosesNothing) {
   using Fault = FaultyFileSystem::Fault;
+  slack_bytes_ = 0;
   const std::vector<Bytes> history = RandomHistory(5, 4);
   for (const Fault fault : {Fault::kIoError, Fault::kShortWrite}) {
     uint64_t made = 0;

@@ -57,12 +57,13 @@ class StrangersTest(harness.StoreTest):
         self.commit(b"state")
         path = os.path.join(self.store, "MMSB")
         header = bytearray(harness.read(path))
-        self.assertEqual(int.from_bytes(header[8:12], "little"), 1)
+        self.assertEqual(int.from_bytes(header[8:12], "little"), 2)
         self.assertEqual(int.from_bytes(header[60:], "little"), harness.crc32c(header[:60]))
-        header[8:12] = (2).to_bytes(4, "little")
-        header[60:] = harness.crc32c(header[:60]).to_bytes(4, "little")
-        harness.write(path, header)
-        self.assert_refused(self.store, "format version 2")
+        for version in (1, 3):
+            header[8:12] = version.to_bytes(4, "little")
+            header[60:] = harness.crc32c(header[:60]).to_bytes(4, "little")
+            harness.write(path, header)
+            self.assert_refused(self.store, "format version %d" % version)
 
     def test_a_store_that_is_not_there(self):
         for command in self.commands(self.path("none"))[1:]:

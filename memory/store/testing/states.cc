@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <random>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,7 +21,7 @@ namespace mmsb {
 using Bytes = std::vector<std::byte>;
 
 absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
-                                  std::string message) {
+                                  CommitInfo info) {
   const size_t page_bytes = store.page_bytes();
   absl::StatusOr<PageStore::Snapshot> newest = store.Newest();
   if (!newest.ok()) return newest.status();
@@ -44,7 +43,7 @@ absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
                  : batch->Put(PageId::FromValue(page), *delta, contents);
     if (!status.ok()) return status;
   }
-  return store.Commit(*std::move(batch), {.message = std::move(message)});
+  return store.Commit(*std::move(batch), info);
 }
 
 absl::StatusOr<Bytes> ReadState(PageStore& store, Epoch epoch) {

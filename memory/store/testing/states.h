@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,7 +16,12 @@ namespace mmsb {
 // Commits `state` as the next epoch of `store`, as the mmsb command does.
 absl::StatusOr<Epoch> CommitState(PageStore& store,
                                   const std::vector<std::byte>& state,
-                                  std::string message = "");
+                                  CommitInfo info = {});
+inline absl::StatusOr<Epoch> CommitState(PageStore& store,
+                                         const std::vector<std::byte>& state,
+                                         std::string message) {
+  return CommitState(store, state, CommitInfo{.message = std::move(message)});
+}
 
 // All bytes of an epoch. DataLoss too when what is past its end is not zero.
 absl::StatusOr<std::vector<std::byte>> ReadState(PageStore& store, Epoch epoch);
