@@ -15,6 +15,7 @@
 #include "allocator/pmr.h"
 #include "allocator/raw_allocator.h"
 #include "allocator/sharded_counters.h"
+#include "allocator/slab.h"
 #include "allocator/stats_allocator.h"
 #include "allocator/system_source.h"
 #include "allocator/testing/conformance.h"
@@ -38,6 +39,13 @@ struct LimitSubject {
   static constexpr size_t kMaxAlignment = size_t{1} << 21;
   auto& allocator() { return limited; }
   LimitAllocator<> limited{{.max_bytes = size_t{1} << 22}};
+};
+
+struct SlabLimitSubject {
+  static constexpr size_t kMaxBytes = 65536;
+  static constexpr size_t kMaxAlignment = size_t{1} << 21;
+  auto& allocator() { return limited; }
+  LimitAllocator<SlabAllocator> limited{{.max_bytes = size_t{1} << 22}};
 };
 
 struct GuardedSubject {
@@ -109,9 +117,11 @@ using Subjects = ::testing::Types<
     HeapSubject<StatsAllocator<>>,
     HeapSubject<StatsAllocator<SystemSource, ShardedCounters>>,
     HeapSubject<TrackingAllocator<>>, HeapSubject<LockedAllocator<>>,
-    LimitSubject, GuardedSubject, PmrUpstreamSubject, PmrRoundTripSubject,
-    LockedTrackingArenaSubject, FallbackSubject, FallbackOfCountersSubject,
-    ArenaOverGuardedSubject, EverythingSubject>;
+    HeapSubject<StatsAllocator<SlabAllocator, ShardedCounters>>,
+    HeapSubject<LockedAllocator<TrackingAllocator<SlabAllocator>>>,
+    SlabLimitSubject, LimitSubject, GuardedSubject, PmrUpstreamSubject,
+    PmrRoundTripSubject, LockedTrackingArenaSubject, FallbackSubject,
+    FallbackOfCountersSubject, ArenaOverGuardedSubject, EverythingSubject>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Adaptors, AllocatorConformanceTest, Subjects);
 
 struct StatsLimitPoolSubject {

@@ -36,6 +36,13 @@ struct ArenaSubject {
       {.first_chunk_bytes = 1024, .max_chunk_bytes = 16384}};
 };
 
+struct Uncounted : Unchecked {
+  static constexpr bool kCountsCalls = false;
+};
+struct Unfilled : Checked {
+  static constexpr bool kFillsFreed = false;
+};
+
 template <class Policy>
 struct PoolSubject {
   static constexpr size_t kMaxBytes = 100;
@@ -91,8 +98,9 @@ struct SlabSubject {
 
 using Subjects = ::testing::Types<
     SystemSourceSubject, ArenaSubject<Unchecked>, ArenaSubject<Checked>,
-    PoolSubject<Unchecked>, PoolSubject<Checked>, StrictPoolSubject, RefSubject,
-    ArenaOverPoolSubject, SlabSubject<Unchecked>, SlabSubject<Checked>>;
+    PoolSubject<Unchecked>, PoolSubject<Checked>, PoolSubject<Uncounted>,
+    PoolSubject<Unfilled>, StrictPoolSubject, RefSubject, ArenaOverPoolSubject,
+    SlabSubject<Unchecked>, SlabSubject<Checked>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(All, AllocatorConformanceTest, Subjects);
 
 template <class Policy>

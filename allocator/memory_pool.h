@@ -90,9 +90,9 @@ class MemoryPool {
   explicit MemoryPool(const Options& options, Upstream upstream = Upstream())
       : MemoryPool(options, std::move(upstream), Layout(options)) {}
 
-  // Serves blocks out of `bytes` bytes at `region`, bookkeeping included: about
-  // bytes / (block_size + sizeof(void*)) of them, or as few as none when the
-  // region is too small. blocks_per_chunk is not used.
+  // Serves blocks out of `bytes` bytes at `region`, bookkeeping included: 8
+  // bytes a block, 17 under Checked. There are as few as none when the region
+  // is too small. blocks_per_chunk is not used.
   MemoryPool(void* region, size_t bytes, const Options& options)
     requires std::default_initializable<Upstream>
       : MemoryPool(options, Upstream(), Layout(options)) {
@@ -454,7 +454,9 @@ class MemoryPool {
       const std::byte* p) const {
     // A region has one chunk, and nothing behind it.
     if (chunk_count_ == 1) return chunks_;
-    // Addresses of different chunks are compared as numbers.
+    // Addresses of different chunks are compared as numbers, which differ by
+    // less than 2^63.
+    static_assert(sizeof(uintptr_t) == 8);
     const auto address = reinterpret_cast<uintptr_t>(p);
     Chunk* nearest = chunks_;
     for (size_t count = chunk_count_; count > kLastStep;) {

@@ -1,7 +1,10 @@
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "allocator/check_policy.h"
 #include "allocator/memory_pool.h"
@@ -148,18 +151,58 @@ TEST_F(MemoryPoolDeathTest, FreeOfABlockWhoseChunkWasReleased) {
   EXPECT_DEATH(pool_.Deallocate(block_), "foreign pointer");
 }
 
-TEST_F(MemoryPoolDeathTest, WhereABlockWasBeforeAReleaseIsForgotten) {
-  MemoryPool<SystemSource, Checked> pool(
-      {.block_size = 64, .blocks_per_chunk = 1});
-  std::array<void*, 100> blocks;
-  ASSERT_EQ(pool.AllocateBatch(blocks), blocks.size());
-  pool.DeallocateBatch(std::span(blocks).first(99));
-  EXPECT_GT(pool.Release(), 0u);
-  for (void* released : {blocks[0], blocks[50], blocks[98]}) {
-    EXPECT_DEATH(pool.Deallocate(released), "foreign pointer");
+// What is no block of the pool, below, between and behind its chunks.
+void ExpectForeign(const CheckedPool& pool, std::span<void* const> blocks) {
+  std::vector<std::byte*> foreign = {nullptr,
+                                     reinterpret_cast<std::byte*>(UINTPTR_MAX)};
+  for (void* const block : blocks) {
+    auto* const begin = static_cast<std::byte*>(block);
+    EXPECT_TRUE(pool.Owns(begin));
+    EXPECT_TRUE(pool.Owns(begin + 63));
+    foreign.push_back(begin - 1);
+    foreign.push_back(begin + 64);
   }
-  pool.Deallocate(blocks[99]);
-  EXPECT_EQ(pool.Stats().live(), 0u);
+  for (std::byte* const p : foreign) EXPECT_FALSE(pool.Owns(p));
+}
+
+TEST_F(MemoryPoolDeathTest, ForeignPointersAmongAnyNumberOfChunks) {
+  for (size_t chunks = 1; chunks <= 10; ++chunks) {
+    CheckedPool pool({.block_size = 64, .blocks_per_chunk = 1});
+    std::vector<void*> blocks(chunks);
+    ASSERT_EQ(pool.AllocateBatch(blocks), chunks);
+    ExpectForeign(pool, blocks);
+    auto* const last =
+        static_cast<std::byte*>(*std::ranges::max_element(blocks));
+    EXPECT_DEATH(pool.Deallocate(last + 64), "foreign pointer");
+    EXPECT_DEATH(pool.Deallocate(reinterpret_cast<void*>(UINTPTR_MAX)),
+                 "foreign pointer");
+    pool.DeallocateBatch(blocks);
+  }
+}
+
+TEST_F(MemoryPoolDeathTest, ForeignPointersAfterARelease) {
+  for (size_t kept = 0; kept <= 6; ++kept) {
+    CheckedPool pool({.block_size = 64, .blocks_per_chunk = 1});
+    std::vector<void*> blocks(12);
+    ASSERT_EQ(pool.AllocateBatch(blocks), blocks.size());
+    std::ranges::sort(blocks);
+    // The highest stay, or the lowest.
+    const bool highest = kept % 2 == 0;
+    const auto all = std::span(blocks);
+    const auto live = highest ? all.last(kept) : all.first(kept);
+    const auto released = highest ? all.first(12 - kept) : all.last(12 - kept);
+    pool.DeallocateBatch(released);
+    EXPECT_GT(pool.Release(), 0u);
+    ExpectForeign(pool, live);
+    for (void* const block : released) EXPECT_FALSE(pool.Owns(block));
+    EXPECT_DEATH(pool.Deallocate(released.front()), "foreign pointer");
+    EXPECT_DEATH(pool.Deallocate(released.back()), "foreign pointer");
+    pool.DeallocateBatch(live);
+    EXPECT_EQ(pool.Stats().live(), 0u);
+    // And again from what is left.
+    ASSERT_EQ(pool.AllocateBatch(blocks), blocks.size());
+    pool.DeallocateBatch(blocks);
+  }
 }
 
 TEST_F(MemoryPoolDeathTest, OptionsThatMakeNoSense) {

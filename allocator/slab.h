@@ -36,8 +36,9 @@ namespace mmsb {
 //
 // A request is rounded up to one of the sizes in slab_size_classes.h, by less
 // than an eighth. A thread takes and gives blocks from and to a stack of
-// addresses of its own, outside the blocks: neither call touches the block, its
-// slab or a line that another thread writes. What that costs is a load of the
+// addresses of its own, outside the blocks: neither call reads or writes the
+// block, its slab or a line that another thread writes; the block that will be
+// taken next is prefetched. What that costs is a load of the
 // thread's cache, one of the stack's head, and one of the address. A block that
 // is given back by another thread than took it goes on the giver's stack; when
 // that is full its older half goes to the depot, where the first thread that

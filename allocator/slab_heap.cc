@@ -166,7 +166,7 @@ ThreadCache* Heap::FindOrMakeCache() {
       metadata_.Take(sizeof(ThreadCache), Alignment::Of<ThreadCache>());
   if (p == nullptr) return nullptr;
   cache = ::new (p) ThreadCache{};
-  void** slots = cache->slots.data() + 1;
+  void** slots = cache->slots.data();
   for (size_t i = 0; i < kSlabClasses; ++i) {
     const size_t capacity = kClassShapes[i].cache_capacity;
     Stack& stack = cache->stacks[i];

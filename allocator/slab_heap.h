@@ -73,9 +73,8 @@ class Heap {
       if (top != stack.bottom) [[likely]] {
         void* const block = top[-1];
         // Whoever takes a block is about to write it, and most often takes
-        // another of the kind. What lies there is the class below's, or
-        // nothing, when this was the last one; it is not touched.
-        __builtin_prefetch(top[-2], 1);
+        // another of the kind.
+        if (top - 1 != stack.bottom) __builtin_prefetch(top[-2], 1);
         // release: pairs with the acquire in Stack::count; see Stack.
         stack.top.store(top - 1, std::memory_order_release);
         // relaxed: a count.

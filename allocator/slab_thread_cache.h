@@ -57,8 +57,7 @@ struct alignas(kFalseSharingBytes) ThreadCache {
   CacheList* list;
 
   uint64_t heap_id;
-  // The first is nobody's: what lies below the lowest stack may be read too.
-  std::array<void*, 1 + kCacheSlots> slots;
+  std::array<void*, kCacheSlots> slots;
 };
 
 // The caches of one thread. Each heap has a number of its own that no other

@@ -10,7 +10,10 @@
 #include <string_view>
 
 #include "allocator/arena.h"
+#include "allocator/lockfree_pool.h"
 #include "allocator/memory_pool.h"
+#include "allocator/slab.h"
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
@@ -18,15 +21,9 @@ namespace {
 constexpr const char* Tool() {
 #if defined(MMSB_VALGRIND)
   return "valgrind";
-#elif defined(__SANITIZE_ADDRESS__)
-  return "asan";
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  return "asan";
-#elif __has_feature(memory_sanitizer)
-  return "msan";
 #endif
-#endif
+  if (kAddressSanitizer) return "asan";
+  if (kMemorySanitizer) return "msan";
   return "none";
 }
 
@@ -36,26 +33,48 @@ void Read(const void* p, ptrdiff_t offset = 0) {
   if (*byte == 'x') std::puts("x");
 }
 
+// Misuse of one block of kBytes bytes in any allocator; false for another name.
+template <size_t kBytes, class Allocator>
+bool RunOnBlock(std::string_view name, Allocator& allocator) {
+  void* const block = allocator.Allocate(kBytes, 8);
+  if (name == "fresh") {
+    Read(block);
+  } else if (name == "reused") {
+    std::memset(block, 1, kBytes);
+    allocator.Deallocate(block, kBytes, 8);
+    Read(allocator.Allocate(kBytes, 8));
+  } else if (name == "freed") {
+    std::memset(block, 1, kBytes);
+    allocator.Deallocate(block, kBytes, 8);
+    Read(block);
+  } else if (name == "slack") {
+    std::memset(block, 1, kBytes);
+    Read(block, kBytes);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 int Run(std::string_view name) {
+  if (name.starts_with("pool_")) {
+    MemoryPool pool({.block_size = 40, .alignment = 64});
+    return RunOnBlock<40>(name.substr(5), pool) ? 0 : 2;
+  }
+  if (name.starts_with("slab_")) {
+    SlabAllocator slab;
+    return RunOnBlock<36>(name.substr(5), slab) ? 0 : 2;
+  }
+  if (name.starts_with("lockfree_")) {
+    LockFreePool pool({.block_size = 40, .capacity = 8, .alignment = 64});
+    return RunOnBlock<40>(name.substr(9), pool) ? 0 : 2;
+  }
   MemoryPool pool({.block_size = 40, .alignment = 64});
   Arena arena;
   void* const block = pool.Allocate();
   const auto start = arena.Mark();
   void* const bytes = arena.Allocate(40, 8);
-  if (name == "pool_fresh") {
-    Read(block);
-  } else if (name == "pool_reused") {
-    std::memset(block, 1, 40);
-    pool.Deallocate(block);
-    Read(pool.Allocate());
-  } else if (name == "pool_freed") {
-    std::memset(block, 1, 40);
-    pool.Deallocate(block);
-    Read(block);
-  } else if (name == "pool_slack") {
-    std::memset(block, 1, 40);
-    Read(block, 40);
-  } else if (name == "arena_fresh") {
+  if (name == "arena_fresh") {
     Read(bytes);
   } else if (name == "arena_rewound") {
     std::memset(bytes, 1, 40);
