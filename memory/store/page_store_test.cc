@@ -520,7 +520,9 @@ TEST_P(PageStoreDamageTest, ALogThatWasCutGivesWhatItHasAndSaysSo) {
           ReadState(*store, Epoch::FromValue(i + 1));
       ASSERT_EQ(state.ok(), !damaged.contains(i + 1))
           << bytes << " epoch " << i + 1 << " " << state.status();
-      if (state.ok()) ASSERT_EQ(*state, history[i]) << bytes;
+      if (state.ok()) {
+        ASSERT_EQ(*state, history[i]) << bytes;
+      }
     }
     EXPECT_EQ(TryOpen(Mode::kWrite).status().code(),
               absl::StatusCode::kDataLoss)
@@ -593,8 +595,8 @@ TEST_F(PageStoreTest, ADamagedCheckpointGivesWayToTheOneBeforeIt) {
     const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
     for (size_t i = 0; i < history.size(); ++i) {
       ASSERT_TRUE(CommitState(*store, history[i],
-                              {.message = absl::StrCat("m", i + 1),
-                               .checkpoint = i == 4 || i == 14})
+                              CommitInfo{.message = absl::StrCat("m", i + 1),
+                                         .checkpoint = i == 4 || i == 14})
                       .ok());
     }
   }
@@ -621,7 +623,7 @@ TEST_F(PageStoreTest, ADamagedCheckpointGivesWayToTheOneBeforeIt) {
     // Nothing is in the way of another commit and another checkpoint.
     history.push_back(history[3]);
     ASSERT_TRUE(CommitState(*store, history.back(),
-                            {.message = "m21", .checkpoint = true})
+                            CommitInfo{.message = "m21", .checkpoint = true})
                     .ok());
   }
   const std::unique_ptr<PageStore> store = Open(Mode::kRead);
@@ -649,8 +651,8 @@ TEST_F(PageStoreTest, AForgedCheckpointIsNotUsed) {
     const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
     for (size_t i = 0; i < history.size(); ++i) {
       ASSERT_TRUE(CommitState(*store, history[i],
-                              {.message = absl::StrCat("m", i + 1),
-                               .checkpoint = i == 2})
+                              CommitInfo{.message = absl::StrCat("m", i + 1),
+                                         .checkpoint = i == 2})
                       .ok());
     }
   }
