@@ -22,6 +22,7 @@
 #include "memory/log/log_record.h"
 #include "memory/log/prefix_oracle.h"
 #include "memory/store/page_store.h"
+#include "memory/store/testing/forwarding_file_system.h"
 #include "memory/store/testing/states.h"
 #include "primitives/os_clock.h"
 
@@ -175,7 +176,7 @@ std::string Recover(FaultyFileSystem& left, const PrefixOracle& oracle,
 
 // Passes everything on to a disk, but for the syncs from number `first` on, of
 // files and directories alike.
-class Syncs final : public FileSystem {
+class Syncs final : public ForwardingFileSystem {
  public:
   enum class Do {
     kAll,        // as they are called
@@ -189,49 +190,20 @@ class Syncs final : public FileSystem {
   };
 
   Syncs(FaultyFileSystem& base, Do what, uint64_t first)
-      : base_(base), what_(what), first_(first) {}
+      : ForwardingFileSystem(base), base_(base), what_(what), first_(first) {}
 
   uint64_t count() const { return count_; }
 
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
-                                             Access access) override {
-    return Wrap(base_.Open(path, access));
-  }
-  absl::StatusOr<std::unique_ptr<File>> CreateNew(
-      const std::string& path, uint32_t permissions) override {
-    return Wrap(base_.CreateNew(path, permissions));
-  }
-  absl::Status CreateDirectory(const std::string& path) override {
-    return base_.CreateDirectory(path);
-  }
   absl::Status SyncDirectory(const std::string& path) override {
     return Sync(Do::kSkipDirectories,
                 [&] { return base_.SyncDirectory(path); });
   }
-  absl::Status Rename(const std::string& from, const std::string& to,
-                      IfExists if_exists) override {
-    return base_.Rename(from, to, if_exists);
-  }
-  absl::Status Remove(const std::string& path) override {
-    return base_.Remove(path);
-  }
-  absl::StatusOr<FileInfo> Info(const std::string& path) override {
-    return base_.Info(path);
-  }
-  absl::StatusOr<std::vector<std::string>> List(
-      const std::string& path) override {
-    return base_.List(path);
-  }
 
  private:
-  class SyncedFile final : public File {
+  class SyncedFile final : public ForwardingFile {
    public:
     SyncedFile(Syncs& owner, std::unique_ptr<File> base)
-        : owner_(owner), base_(std::move(base)) {}
-    absl::StatusOr<size_t> ReadAt(uint64_t offset,
-                                  std::span<std::byte> out) override {
-      return base_->ReadAt(offset, out);
-    }
+        : ForwardingFile(std::move(base)), owner_(owner) {}
     absl::Status WriteAt(uint64_t offset,
                          std::span<const std::byte> data) override {
       if (owner_.what_ == Do::kLateCheckpoints) {
@@ -248,29 +220,19 @@ class Syncs final : public FileSystem {
           return absl::OkStatus();
         }
       }
-      return base_->WriteAt(offset, data);
+      return ForwardingFile::WriteAt(offset, data);
     }
     absl::Status Sync() override {
       absl::Status status =
-          owner_.Sync(Do::kSkipFiles, [&] { return base_->Sync(); });
+          owner_.Sync(Do::kSkipFiles, [&] { return ForwardingFile::Sync(); });
       for (const auto& [offset, data] : std::exchange(late_, {})) {
-        status.Update(base_->WriteAt(offset, data));
+        status.Update(ForwardingFile::WriteAt(offset, data));
       }
       return status;
     }
-    absl::Status Truncate(uint64_t bytes) override {
-      return base_->Truncate(bytes);
-    }
-    absl::Status SetPermissions(uint32_t permissions) override {
-      return base_->SetPermissions(permissions);
-    }
-    absl::StatusOr<FileInfo> Info() override { return base_->Info(); }
-    absl::Status Lock() override { return base_->Lock(); }
-    absl::StatusOr<bool> TryLock() override { return base_->TryLock(); }
 
    private:
     Syncs& owner_;
-    const std::unique_ptr<File> base_;
     bool in_checkpoint_ = false;
     std::vector<std::pair<uint64_t, Bytes>> late_;
   };
@@ -286,10 +248,8 @@ class Syncs final : public FileSystem {
     return sync();
   }
 
-  absl::StatusOr<std::unique_ptr<File>> Wrap(
-      absl::StatusOr<std::unique_ptr<File>> file) {
-    if (!file.ok()) return file.status();
-    return std::make_unique<SyncedFile>(*this, *std::move(file));
+  std::unique_ptr<File> Wrap(std::unique_ptr<File> file) override {
+    return std::make_unique<SyncedFile>(*this, std::move(file));
   }
 
   FaultyFileSystem& base_;

@@ -26,6 +26,7 @@
 #include "memory/log/file_system.h"
 #include "memory/log/log_record.h"
 #include "memory/log/store_header.h"
+#include "memory/store/testing/forwarding_file_system.h"
 #include "memory/store/testing/states.h"
 #include "primitives/bytes.h"
 #include "primitives/os_clock.h"
@@ -124,74 +125,31 @@ class PageStoreTest : public testing::Test {
 };
 
 // Counts the bytes that are read.
-class CountedReads final : public FileSystem {
+class CountedReads final : public ForwardingFileSystem {
  public:
-  explicit CountedReads(FileSystem& base) : base_(base) {}
+  explicit CountedReads(FileSystem& base) : ForwardingFileSystem(base) {}
 
   uint64_t bytes() const { return bytes_; }
 
-  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
-                                             Access access) override {
-    absl::StatusOr<std::unique_ptr<File>> file = base_.Open(path, access);
-    if (!file.ok()) return file.status();
-    return std::make_unique<CountedFile>(*this, *std::move(file));
-  }
-  absl::StatusOr<std::unique_ptr<File>> CreateNew(
-      const std::string& path, uint32_t permissions) override {
-    return base_.CreateNew(path, permissions);
-  }
-  absl::Status CreateDirectory(const std::string& path) override {
-    return base_.CreateDirectory(path);
-  }
-  absl::Status SyncDirectory(const std::string& path) override {
-    return base_.SyncDirectory(path);
-  }
-  absl::Status Rename(const std::string& from, const std::string& to,
-                      IfExists if_exists) override {
-    return base_.Rename(from, to, if_exists);
-  }
-  absl::Status Remove(const std::string& path) override {
-    return base_.Remove(path);
-  }
-  absl::StatusOr<FileInfo> Info(const std::string& path) override {
-    return base_.Info(path);
-  }
-  absl::StatusOr<std::vector<std::string>> List(
-      const std::string& path) override {
-    return base_.List(path);
-  }
-
  private:
-  class CountedFile final : public File {
+  class CountedFile final : public ForwardingFile {
    public:
     CountedFile(CountedReads& owner, std::unique_ptr<File> base)
-        : owner_(owner), base_(std::move(base)) {}
+        : ForwardingFile(std::move(base)), owner_(owner) {}
     absl::StatusOr<size_t> ReadAt(uint64_t offset,
                                   std::span<std::byte> out) override {
       owner_.bytes_ += out.size();
-      return base_->ReadAt(offset, out);
+      return ForwardingFile::ReadAt(offset, out);
     }
-    absl::Status WriteAt(uint64_t offset,
-                         std::span<const std::byte> data) override {
-      return base_->WriteAt(offset, data);
-    }
-    absl::Status Sync() override { return base_->Sync(); }
-    absl::Status Truncate(uint64_t bytes) override {
-      return base_->Truncate(bytes);
-    }
-    absl::Status SetPermissions(uint32_t permissions) override {
-      return base_->SetPermissions(permissions);
-    }
-    absl::StatusOr<FileInfo> Info() override { return base_->Info(); }
-    absl::Status Lock() override { return base_->Lock(); }
-    absl::StatusOr<bool> TryLock() override { return base_->TryLock(); }
 
    private:
     CountedReads& owner_;
-    const std::unique_ptr<File> base_;
   };
 
-  FileSystem& base_;
+  std::unique_ptr<File> Wrap(std::unique_ptr<File> file) override {
+    return std::make_unique<CountedFile>(*this, std::move(file));
+  }
+
   uint64_t bytes_ = 0;
 };
 
