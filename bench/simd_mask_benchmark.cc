@@ -16,6 +16,7 @@
 
 #include "benchmark/benchmark.h"
 #include "device/simd/simd_mask.h"
+#include "device/simd/simd_target.h"
 #include "device/simd/testing/simd_mask_reference.h"
 #include "primitives/bytes.h"
 

@@ -20,7 +20,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/text.h"
-#include "device/simd/simd_mask.h"
+#include "device/simd/simd_target.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
 #include "memory/store/page_store.h"

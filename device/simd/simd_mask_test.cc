@@ -1,26 +1,25 @@
 #include "device/simd/simd_mask.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <random>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "device/simd/mask_view.h"
+#include "device/simd/testing/each_target.h"
+#include "device/simd/testing/guarded_bytes.h"
+#include "device/simd/testing/random_bytes.h"
 #include "device/simd/testing/simd_mask_reference.h"
 #include "gtest/gtest.h"
-#include "hwy/targets.h"
-#include "primitives/os_guarded_region.h"
-#include "primitives/os_memory.h"
 
 namespace mmsb {
 namespace {
 
 constexpr size_t kAlignments = 64;
 constexpr size_t kLongestBytes = 4 * 64;
-
-size_t MaskBytes(size_t bytes) { return (bytes + 7) / 8; }
 
 // Bytes that start at a chosen offset from a multiple of kAlignments.
 class AlignedBytes {
@@ -40,16 +39,8 @@ class AlignedBytes {
   std::byte* base_;
 };
 
-std::span<std::byte> WholeOf(const GuardedRegion& region) {
-  return {static_cast<std::byte*>(region.data()), region.bytes()};
-}
-
-// Once for each target that the program holds and the machine supports.
-class SimdMaskTest : public testing::TestWithParam<int64_t> {
+class SimdMaskTest : public EachTarget {
  protected:
-  void SetUp() override { hwy::SetSupportedTargetsForTest(GetParam()); }
-  void TearDown() override { hwy::SetSupportedTargetsForTest(0); }
-
   // The mask of the kernel, and the count, are those of the reference; bytes
   // beside the mask keep their value.
   void ExpectLikeReference(std::span<const std::byte> before,
@@ -78,25 +69,6 @@ class SimdMaskTest : public testing::TestWithParam<int64_t> {
   std::vector<uint8_t> expected_;
   std::vector<uint8_t> actual_;
 };
-
-void FillRandom(std::span<std::byte> bytes, std::mt19937_64& random) {
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
-}
-
-// Changes each byte with a chance of `per_million` in a million, to any other
-// value.
-void ChangeSome(std::span<std::byte> bytes, uint64_t per_million,
-                std::mt19937_64& random) {
-  for (std::byte& byte : bytes) {
-    if (random() % 1'000'000 < per_million) {
-      byte ^= static_cast<std::byte>(1 + random() % 255);
-    }
-  }
-}
-
-TEST_P(SimdMaskTest, IsTheTargetInUse) {
-  EXPECT_EQ(ActiveSimdTarget(), hwy::TargetName(GetParam()));
-}
 
 TEST_P(SimdMaskTest, NothingGivesAnEmptyMask) {
   EXPECT_EQ(GenerateMask({}, {}, {}), 0u);
@@ -196,48 +168,151 @@ TEST_P(SimdMaskTest, EveryAlignment) {
   }
 }
 
-// Each span in memory of its own between two guards, at its first bytes and at
-// its last, so that a read or write outside it ends the test. Lengths up to 4
-// of the longest vectors.
-TEST_P(SimdMaskTest, NothingOutsideTheSpansIsTouched) {
-  GuardedRegion before_region, after_region, mask_region;
-  for (GuardedRegion* region : {&before_region, &after_region, &mask_region}) {
-    ASSERT_TRUE(
-        GuardedRegion::Create(SystemMapper(), kLongestBytes, region).ok());
+// What `GenerateBlockMask` and the others mean, from the mask of bytes.
+std::vector<uint8_t> Coarser(const std::vector<uint8_t>& mask, size_t bytes,
+                             size_t block_bytes) {
+  std::vector<uint8_t> coarse(
+      MaskBytes((bytes + block_bytes - 1) / block_bytes));
+  for (size_t i = 0; i < bytes; ++i) {
+    if ((mask[i / 8] >> (i % 8) & 1) == 0) continue;
+    const size_t block = i / block_bytes;
+    coarse[block / 8] |= static_cast<uint8_t>(1u << (block % 8));
   }
-  std::mt19937_64 random(5);
-  FillRandom(WholeOf(before_region), random);
-  const auto place = [](const GuardedRegion& region, size_t bytes, bool last) {
-    const std::span<std::byte> whole = WholeOf(region);
-    return last ? whole.last(bytes) : whole.first(bytes);
-  };
-  for (size_t bytes = 0; bytes <= kLongestBytes; ++bytes) {
-    for (const bool last : {false, true}) {
-      const std::span<std::byte> before = place(before_region, bytes, last);
-      const std::span<std::byte> after = place(after_region, bytes, last);
-      std::copy(before.begin(), before.end(), after.begin());
-      ChangeSome(after, 100'000, random);
-      const std::span<std::byte> mask =
-          place(mask_region, MaskBytes(bytes), last);
-      expected_.assign(mask.size(), 0);
-      const size_t expected_count =
-          GenerateMaskReference(before, after, expected_);
-      const size_t count =
-          GenerateMask(before, after,
-                       {reinterpret_cast<uint8_t*>(mask.data()), mask.size()});
-      ASSERT_EQ(count, expected_count) << bytes << " bytes";
-      ASSERT_TRUE(std::equal(mask.begin(), mask.end(),
-                             std::as_bytes(std::span(expected_)).begin()))
-          << bytes << " bytes";
+  return coarse;
+}
+
+size_t CountOf(const std::vector<uint8_t>& mask) {
+  size_t count = 0;
+  for (const uint8_t bits : mask) {
+    count += static_cast<size_t>(std::popcount(bits));
+  }
+  return count;
+}
+
+// All functions but GenerateMask, against the reference's mask of bytes.
+void ExpectOthersLikeReference(std::span<const std::byte> before,
+                               std::span<const std::byte> after) {
+  const size_t bytes = before.size();
+  std::vector<uint8_t> mask(MaskBytes(bytes));
+  const size_t count = GenerateMaskReference(before, after, mask);
+  for (const size_t block_bytes : {8u, 64u, 128u, 192u, 4096u}) {
+    const std::vector<uint8_t> coarse = Coarser(mask, bytes, block_bytes);
+    std::vector<uint8_t> actual(coarse.size(), 0xA5);
+    ASSERT_EQ(GenerateBlockMask(before, after, block_bytes, actual),
+              CountOf(coarse))
+        << bytes << " bytes in blocks of " << block_bytes;
+    ASSERT_EQ(actual, coarse) << bytes << " bytes in blocks of " << block_bytes;
+  }
+  const auto [at, _] = std::ranges::mismatch(before, after);
+  ASSERT_EQ(FirstDifference(before, after),
+            static_cast<size_t>(at - before.begin()))
+      << bytes << " bytes";
+  ASSERT_EQ(AnyDifference(before, after), count != 0) << bytes << " bytes";
+  ASSERT_EQ(CountDifferences(before, after), count) << bytes << " bytes";
+  for (const size_t limit :
+       {size_t{0}, size_t{1}, count / 2, count, count + 1}) {
+    ASSERT_EQ(CountDifferences(before, after, limit), std::min(count, limit))
+        << bytes << " bytes";
+  }
+}
+
+TEST_P(SimdMaskTest, TheOthersAtEveryLengthAndDensity) {
+  std::mt19937_64 random(6);
+  for (size_t bytes = 0; bytes <= 1025; ++bytes) {
+    std::vector<std::byte> before(bytes);
+    FillRandom(before, random);
+    for (const uint64_t per_million : {0u, 2'000u}) {
+      std::vector<std::byte> after = before;
+      ChangeSome(after, per_million, random);
+      ExpectOthersLikeReference(before, after);
+      if (HasFatalFailure()) return;
+    }
+  }
+  for (const size_t bytes : {4095u, 4097u, 8192u, 99'991u}) {
+    std::vector<std::byte> before(bytes);
+    FillRandom(before, random);
+    for (const uint64_t per_million : {0u, 20u, 10'000u}) {
+      std::vector<std::byte> after = before;
+      ChangeSome(after, per_million, random);
+      ExpectOthersLikeReference(before, after);
+      if (HasFatalFailure()) return;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, SimdMaskTest,
-                         testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
-                         [](const testing::TestParamInfo<int64_t>& info) {
-                           return std::string(hwy::TargetName(info.param));
-                         });
+// A single byte that differs, at each place: the first, and all of them.
+TEST_P(SimdMaskTest, TheOthersFindOneByteAnywhere) {
+  for (const size_t bytes : {1u, 9u, 64u, 255u, 256u, 600u}) {
+    std::vector<std::byte> before(bytes, std::byte{0x5A});
+    for (size_t at = 0; at < bytes; ++at) {
+      std::vector<std::byte> after = before;
+      after[at] ^= std::byte{0x80};
+      ASSERT_EQ(FirstDifference(before, after), at);
+      ASSERT_TRUE(AnyDifference(before, after)) << at;
+      ASSERT_EQ(CountDifferences(before, after), 1u) << at;
+      std::ranges::fill(std::span(after).subspan(at), std::byte{1});
+      ASSERT_EQ(FirstDifference(before, after), at);
+      ASSERT_EQ(CountDifferences(before, after), bytes - at);
+    }
+  }
+}
+
+TEST_P(SimdMaskTest, CountingStopsAtItsLimit) {
+  // Only the first bytes differ, and the rest cannot be read.
+  const GuardedBytes before(2 * 4096), after(2 * 4096);
+  const std::span<std::byte> a = before.At(GuardedBytes::Side::kLast, 4096);
+  const std::span<std::byte> b = after.At(GuardedBytes::Side::kLast, 4096);
+  b[17] ^= std::byte{1};
+  b[18] ^= std::byte{1};
+  const std::span<const std::byte> beyond_a(a.data(), 1 << 30);
+  const std::span<const std::byte> beyond_b(b.data(), 1 << 30);
+  EXPECT_EQ(CountDifferences(beyond_a, beyond_b, 2), 2u);
+  EXPECT_EQ(CountDifferences(beyond_a, beyond_b, 1), 1u);
+  EXPECT_EQ(FirstDifference(beyond_a, beyond_b), 17u);
+  EXPECT_TRUE(AnyDifference(beyond_a, beyond_b));
+}
+
+// Each span in memory of its own between two guards, at its first bytes or at
+// its last, so that a read or write outside it ends the test: at every length
+// up to 4 of the longest vectors, and so at every offset from the guard behind.
+TEST_P(SimdMaskTest, NothingOutsideTheSpansIsTouched) {
+  const GuardedBytes before_memory(kLongestBytes), after_memory(kLongestBytes),
+      mask_memory(kLongestBytes);
+  std::mt19937_64 random(5);
+  FillRandom(before_memory.Whole(), random);
+  for (size_t bytes = 0; bytes <= kLongestBytes; ++bytes) {
+    for (unsigned sides = 0; sides < 8; ++sides) {
+      const auto side = [&](unsigned span) {
+        return GuardedBytes::kSides[sides >> span & 1];
+      };
+      const std::span<std::byte> before = before_memory.At(side(0), bytes);
+      const std::span<std::byte> after = after_memory.At(side(1), bytes);
+      std::copy(before.begin(), before.end(), after.begin());
+      ChangeSome(after, 100'000, random);
+      const std::span<uint8_t> mask =
+          mask_memory.MaskAt(side(2), MaskBytes(bytes));
+      expected_.assign(mask.size(), 0);
+      const size_t expected_count =
+          GenerateMaskReference(before, after, expected_);
+      const size_t count = GenerateMask(before, after, mask);
+      ASSERT_EQ(count, expected_count) << bytes << " bytes";
+      ASSERT_TRUE(std::ranges::equal(mask, expected_)) << bytes << " bytes";
+      for (const size_t block_bytes : {8u, 64u, 128u}) {
+        const std::vector<uint8_t> coarse =
+            Coarser(expected_, bytes, block_bytes);
+        const std::span<uint8_t> actual =
+            mask_memory.MaskAt(side(2), coarse.size());
+        GenerateBlockMask(before, after, block_bytes, actual);
+        ASSERT_TRUE(std::ranges::equal(actual, coarse)) << bytes << " bytes";
+      }
+      ASSERT_EQ(CountDifferences(before, after), count);
+      ASSERT_EQ(FirstDifference(before, before), bytes);
+      ASSERT_FALSE(AnyDifference(before, before));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, SimdMaskTest, AllTargets(), TargetName);
 
 TEST(SimdMaskDeathTest, SizesMustMatch) {
   std::vector<std::byte> ten(10), eleven(11);
@@ -252,6 +327,20 @@ TEST(SimdMaskDeathTest, SizesMustMatch) {
                "GenerateMask: mask has 3 bytes, 10 bytes compared need 2");
   EXPECT_DEATH(GenerateMask({}, {}, one),
                "GenerateMask: mask has 1 bytes, 0 bytes compared need 0");
+  EXPECT_DEATH(GenerateBlockMask(ten, eleven, 8, two),
+               "GenerateBlockMask: before has 10 bytes, after has 11");
+  EXPECT_DEATH(GenerateBlockMask(ten, ten, 8, two),
+               "GenerateBlockMask: mask has 2 bytes, 2 blocks need 1");
+  EXPECT_DEATH(GenerateBlockMask(ten, ten, 4, one),
+               "GenerateBlockMask: blocks of 4 bytes");
+  EXPECT_DEATH(GenerateBlockMask(ten, ten, 0, one),
+               "GenerateBlockMask: blocks of 0 bytes");
+  EXPECT_DEATH(AnyDifference(ten, eleven),
+               "AnyDifference: before has 10 bytes, after has 11");
+  EXPECT_DEATH(FirstDifference(ten, eleven),
+               "FirstDifference: before has 10 bytes, after has 11");
+  EXPECT_DEATH(CountDifferences(eleven, ten),
+               "CountDifferences: before has 11 bytes, after has 10");
 }
 
 }  // namespace
