@@ -25,8 +25,8 @@ namespace mmsb {
 // operation makes of them (an error changes nothing; its status names the
 // page):
 //
-//                  no such page   allocated            acquired (1 or more
-//                  holds)
+//                  no such page   allocated            acquired (held once
+//                                                      or more)
 //   Allocate       -> allocated   AlreadyExists        AlreadyExists
 //   Acquire        NotFound       -> acquired, 1 hold  one hold more
 //   Release        NotFound       FailedPrecondition   one hold less; after the
@@ -34,6 +34,10 @@ namespace mmsb {
 //   Free           NotFound       -> no such page      FailedPrecondition
 //   SetMetadata    NotFound       done                 done
 //   AdvanceTo      -              done; FailedPrecondition when it goes back
+//   Restore        -> as in the   -> as in the         -> as in the snapshot,
+//                  snapshot       snapshot, or no      which has it as large
+//                                 such page            and there, or else
+//                                                      FailedPrecondition
 //
 // AdvanceTo is the page's own, the rest its allocator's.
 //
@@ -109,7 +113,7 @@ class Page {
 };
 
 static_assert(sizeof(Page) <= 48,
-              "with its place in an index, 64 bytes a page");
+              "with its place in an index, 60 bytes a page");
 
 }  // namespace mmsb
 

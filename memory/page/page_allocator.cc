@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
@@ -16,8 +18,11 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/system_source.h"
 #include "memory/page/page.h"
+#include "memory/page/page_allocator_snapshot.h"
+#include "memory/page/page_index.h"
 #include "memory/page/page_info.h"
 #include "memory/page/page_location.h"
+#include "memory/page/page_objects.h"
 #include "memory/page/page_spec.h"
 #include "primitives/alignment.h"
 #include "primitives/check.h"
@@ -53,12 +58,10 @@ PageAllocator::PageAllocator(const Options& options)
     : PageAllocator(options, Frames::Of(Heap())) {}
 
 PageAllocator::PageAllocator(const Options& options, Frames host_frames)
-    : options_(options),
-      frames_({{PageLocation::Host(), host_frames}}),
-      objects_({.block_size = sizeof(Page), .alignment = alignof(Page)}) {}
+    : options_(options), frames_({{PageLocation::Host(), host_frames}}) {}
 
 PageAllocator::~PageAllocator() {
-  for (Page* page : index_) Destroy(page);
+  index_.ForEach([this](uint32_t number) { Destroy(number); });
 }
 
 absl::Status PageAllocator::AddFrames(PageLocation location, Frames frames) {
@@ -71,7 +74,7 @@ absl::Status PageAllocator::AddFrames(PageLocation location, Frames frames) {
 
 PageId PageAllocator::ChooseId() {
   while (PageId::FromValue(next_id_).valid() &&
-         index_.contains(PageId::FromValue(next_id_))) {
+         Find(PageId::FromValue(next_id_)) != nullptr) {
     ++next_id_;
   }
   return PageId::FromValue(next_id_);
@@ -83,57 +86,73 @@ size_t PageAllocator::FrameBytes(size_t bytes) const {
                                                                  : 0;
 }
 
+absl::StatusOr<size_t> PageAllocator::CheckShape(PageId id, size_t bytes,
+                                                 PageLocation location) const {
+  const size_t frame_bytes = FrameBytes(bytes);
+  if (frame_bytes == 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "page %d: a page cannot have %d bytes", id.value(), bytes));
+  }
+  if (!frames_.contains(location)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "page %d: no frames were added for %v", id.value(), location));
+  }
+  return frame_bytes;
+}
+
+absl::StatusOr<uint32_t> PageAllocator::Make(PageId id, size_t bytes,
+                                             PageLocation location) {
+  const size_t frame_bytes = FrameBytes(bytes);
+  const Frames& frames = frames_.find(location)->second;
+  const uint32_t number = objects_.Take();
+  void* const frame = number == PageObjects::kNone
+                          ? nullptr
+                          : frames.allocate(frames.allocator, frame_bytes,
+                                            options_.alignment.bytes());
+  if (frame == nullptr) {
+    if (number != PageObjects::kNone) objects_.Give(number);
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("page %d: no memory for %d bytes, %v", id.value(),
+                        frame_bytes, location));
+  }
+  Page* const page = new (objects_.At(number))
+      Page(id, static_cast<std::byte*>(frame), bytes, location);
+  frame_bytes_ += frame_bytes;
+  peak_frame_bytes_ = std::max(peak_frame_bytes_, frame_bytes_);
+  ++allocations_;
+  if (location.host_accessible()) {
+    PoisonFreed(page->address_ + bytes, frame_bytes - bytes);
+  }
+  return number;
+}
+
 absl::StatusOr<Page*> PageAllocator::Allocate(const PageSpec& spec) {
   const PageId id = spec.id.valid() ? spec.id : ChooseId();
   if (!id.valid()) {
     ++failures_;
     return absl::ResourceExhaustedError("page: no id is left to choose");
   }
-  const uint64_t name = id.value();
-  const size_t frame_bytes = FrameBytes(spec.bytes);
-  if (frame_bytes == 0) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "page %d: a page cannot have %d bytes", name, spec.bytes));
-  }
-  if (index_.contains(id)) {
+  const absl::StatusOr<size_t> frame_bytes =
+      CheckShape(id, spec.bytes, spec.location);
+  if (!frame_bytes.ok()) return frame_bytes.status();
+  if (spec.id.valid() && Find(id) != nullptr) {
     return absl::AlreadyExistsError(
-        absl::StrFormat("page %d: the id is in use", name));
+        absl::StrFormat("page %d: the id is in use", id.value()));
   }
-  const auto source = frames_.find(spec.location);
-  if (source == frames_.end()) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "page %d: no frames were added for %v", name, spec.location));
-  }
-  if (frame_bytes > options_.quota_bytes - frame_bytes_) {
+  if (*frame_bytes > options_.quota_bytes - frame_bytes_) {
     ++failures_;
     return absl::ResourceExhaustedError(absl::StrFormat(
-        "page %d: %d bytes on top of %d exceed the quota of %d bytes", name,
-        frame_bytes, frame_bytes_, options_.quota_bytes));
+        "page %d: %d bytes on top of %d exceed the quota of %d bytes",
+        id.value(), *frame_bytes, frame_bytes_, options_.quota_bytes));
   }
-  const Frames& frames = source->second;
-  void* const object = objects_.Allocate();
-  void* const frame = object == nullptr
-                          ? nullptr
-                          : frames.allocate(frames.allocator, frame_bytes,
-                                            options_.alignment.bytes());
-  if (frame == nullptr) {
-    objects_.Deallocate(object);
+  const absl::StatusOr<uint32_t> number = Make(id, spec.bytes, spec.location);
+  if (!number.ok()) {
     ++failures_;
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("page %d: no memory for %d bytes, %v", name,
-                        frame_bytes, spec.location));
+    return number.status();
   }
-  Page* const page = new (object)
-      Page(id, static_cast<std::byte*>(frame), spec.bytes, spec.location);
-  index_.insert(page);
+  index_.Insert(*number);
   if (!spec.id.valid()) ++next_id_;
-  frame_bytes_ += frame_bytes;
-  peak_frame_bytes_ = std::max(peak_frame_bytes_, frame_bytes_);
-  ++allocations_;
-  if (spec.location.host_accessible()) {
-    PoisonFreed(page->address_ + spec.bytes, frame_bytes - spec.bytes);
-  }
-  return page;
+  return objects_.At(*number);
 }
 
 absl::StatusOr<Page*> PageAllocator::Acquire(PageId id) {
@@ -160,19 +179,20 @@ absl::Status PageAllocator::Release(PageId id) {
 }
 
 absl::Status PageAllocator::Free(PageId id) {
-  const auto found = index_.find(id);
-  if (found == index_.end()) return NoSuchPage(id);
-  Page* const page = *found;
+  const uint32_t number = index_.Find(id);
+  if (number == PageIndex::kNone) return NoSuchPage(id);
+  const Page* const page = objects_.At(number);
   if (page->holds_ != 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "page %d: freed, but still held %d times", id.value(), page->holds_));
   }
-  index_.erase(found);
-  Destroy(page);
+  index_.Erase(id);
+  Destroy(number);
   return absl::OkStatus();
 }
 
-void PageAllocator::Destroy(Page* page) {
+void PageAllocator::Destroy(uint32_t number) {
+  Page* const page = objects_.At(number);
   const size_t frame_bytes = FrameBytes(page->bytes_);
   const auto source = frames_.find(page->location_);
   MMSB_CHECK(source != frames_.end(), "page %llu: its frames' source is gone",
@@ -190,12 +210,17 @@ void PageAllocator::Destroy(Page* page) {
     metadata_bytes_ -= HeapBytes(*page->metadata_);
   }
   page->~Page();
-  objects_.Deallocate(page);
+  objects_.Give(number);
 }
 
 absl::Status PageAllocator::SetMetadata(PageId id, absl::string_view metadata) {
   Page* const page = Find(id);
   if (page == nullptr) return NoSuchPage(id);
+  KeepMetadata(page, metadata);
+  return absl::OkStatus();
+}
+
+void PageAllocator::KeepMetadata(Page* page, absl::string_view metadata) {
   // A copy before the old text goes: `metadata` may be a part of it.
   std::unique_ptr<std::string> text;
   if (!metadata.empty()) text = std::make_unique<std::string>(metadata);
@@ -204,33 +229,160 @@ absl::Status PageAllocator::SetMetadata(PageId id, absl::string_view metadata) {
   }
   if (text != nullptr) metadata_bytes_ += HeapBytes(*text);
   page->metadata_ = std::move(text);
-  return absl::OkStatus();
-}
-
-Page* PageAllocator::Find(PageId id) {
-  const auto found = index_.find(id);
-  return found == index_.end() ? nullptr : *found;
-}
-
-const Page* PageAllocator::Find(PageId id) const {
-  const auto found = index_.find(id);
-  return found == index_.end() ? nullptr : *found;
 }
 
 std::vector<PageInfo> PageAllocator::PageInfos() const {
   std::vector<PageInfo> infos;
   infos.reserve(index_.size());
-  for (const Page* page : index_) infos.push_back(page->Info());
-  std::sort(infos.begin(), infos.end(),
-            [](const PageInfo& a, const PageInfo& b) { return a.id < b.id; });
+  index_.ForEach(
+      [&](uint32_t number) { infos.push_back(objects_.At(number)->Info()); });
+  std::ranges::sort(infos, {}, &PageInfo::id);
   return infos;
 }
 
+absl::StatusOr<PageAllocatorSnapshot> PageAllocator::Snapshot() const {
+  PageAllocatorSnapshot snapshot = {.next_id = next_id_};
+  snapshot.pages.reserve(index_.size());
+  for (PageInfo& info : PageInfos()) {
+    if (!info.location.host_accessible()) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("page %d: the host does not reach its contents, %v",
+                          info.id.value(), info.location));
+    }
+    const std::span<const std::byte> contents = Find(info.id)->contents();
+    snapshot.pages.push_back(
+        {.info = std::move(info),
+         .contents = std::vector<std::byte>(contents.begin(), contents.end())});
+  }
+  return snapshot;
+}
+
+absl::Status PageAllocator::CheckRestore(const PageAllocatorSnapshot& snapshot,
+                                         std::vector<Page*>& kept) const {
+  absl::flat_hash_set<PageId> ids;
+  absl::flat_hash_set<const Page*> staying;
+  size_t frame_bytes = 0;
+  for (const auto& [info, contents] : snapshot.pages) {
+    const uint64_t name = info.id.value();
+    if (!info.id.valid()) {
+      return absl::InvalidArgumentError("page: the id is invalid");
+    }
+    if (!ids.insert(info.id).second) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("page %d: it is in the snapshot twice", name));
+    }
+    const absl::StatusOr<size_t> bytes =
+        CheckShape(info.id, info.bytes, info.location);
+    if (!bytes.ok()) return bytes.status();
+    if (!info.location.host_accessible()) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("page %d: the host does not reach its contents, %v",
+                          name, info.location));
+    }
+    if (contents.size() != info.bytes) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("page %d: it has %d bytes, and the snapshot %d", name,
+                          info.bytes, contents.size()));
+    }
+    if (info.holds > Page::kMaxHolds) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "page %d: it is held %d times, and can be %d times at most", name,
+          info.holds, Page::kMaxHolds));
+    }
+    if (*bytes > options_.quota_bytes - frame_bytes) {
+      return absl::ResourceExhaustedError(absl::StrFormat(
+          "page %d: %d bytes on top of %d exceed the quota of %d bytes", name,
+          *bytes, frame_bytes, options_.quota_bytes));
+    }
+    frame_bytes += *bytes;
+    const uint32_t number = index_.Find(info.id);
+    Page* page = number == PageIndex::kNone ? nullptr : objects_.At(number);
+    if (page != nullptr &&
+        (page->bytes_ != info.bytes || page->location_ != info.location)) {
+      page = nullptr;
+    }
+    kept.push_back(page);
+    if (page != nullptr) staying.insert(page);
+  }
+  // The one of the least id, so that who tries again reads the same.
+  const Page* held = nullptr;
+  index_.ForEach([&](uint32_t number) {
+    const Page* const page = objects_.At(number);
+    if (page->holds_ == 0 || staying.contains(page)) return;
+    if (held == nullptr || page->id_ < held->id_) held = page;
+  });
+  if (held != nullptr) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "page %d: it would go or change its size or place, and is held %d "
+        "times",
+        held->id_.value(), held->holds_));
+  }
+  return absl::OkStatus();
+}
+
+void PageAllocator::Fill(Page* page,
+                         const PageAllocatorSnapshot::PageImage& image) {
+  page->epoch_ = image.info.epoch;
+  page->holds_ = image.info.holds;
+  KeepMetadata(page, image.info.metadata);
+  std::ranges::copy(image.contents, page->contents().begin());
+}
+
+absl::Status PageAllocator::Restore(const PageAllocatorSnapshot& snapshot) {
+  std::vector<Page*> kept;
+  kept.reserve(snapshot.pages.size());
+  absl::Status status = CheckRestore(snapshot, kept);
+  std::vector<uint32_t> made;
+  for (size_t i = 0; status.ok() && i < kept.size(); ++i) {
+    if (kept[i] != nullptr) continue;
+    const PageInfo& info = snapshot.pages[i].info;
+    const absl::StatusOr<uint32_t> number =
+        Make(info.id, info.bytes, info.location);
+    status = number.status();
+    if (number.ok()) made.push_back(*number);
+  }
+  if (!status.ok()) {
+    for (const uint32_t number : made) Destroy(number);
+    if (absl::IsResourceExhausted(status)) ++failures_;
+    return status;
+  }
+  // From here on nothing fails.
+  const absl::flat_hash_set<const Page*> staying(kept.begin(), kept.end());
+  std::vector<uint32_t> going;
+  index_.ForEach([&](uint32_t number) {
+    if (!staying.contains(objects_.At(number))) going.push_back(number);
+  });
+  for (const uint32_t number : going) {
+    index_.Erase(objects_.At(number)->id_);
+    Destroy(number);
+  }
+  size_t next_made = 0;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    Page* page = kept[i];
+    if (page == nullptr) {
+      const uint32_t number = made[next_made++];
+      index_.Insert(number);
+      page = objects_.At(number);
+    }
+    Fill(page, snapshot.pages[i]);
+  }
+  next_id_ = snapshot.next_id;
+  return absl::OkStatus();
+}
+
+Page* PageAllocator::Find(PageId id) {
+  const uint32_t number = index_.Find(id);
+  return number == PageIndex::kNone ? nullptr : objects_.At(number);
+}
+
+const Page* PageAllocator::Find(PageId id) const {
+  const uint32_t number = index_.Find(id);
+  return number == PageIndex::kNone ? nullptr : objects_.At(number);
+}
+
 AllocatorStats PageAllocator::Stats() const {
-  // A slot of the index holds a pointer, and a byte says whether it does.
-  const size_t bookkeeping = objects_.Stats().committed() +
-                             index_.capacity() * (sizeof(Page*) + 1) +
-                             metadata_bytes_;
+  const size_t bookkeeping =
+      objects_.bytes() + index_.bytes() + metadata_bytes_;
   return AllocatorStats({
       .live = frame_bytes_,
       .metadata = bookkeeping,
@@ -240,6 +392,60 @@ AllocatorStats PageAllocator::Stats() const {
       .deallocations = deallocations_,
       .failures = failures_,
   });
+}
+
+absl::Status PageAllocator::CheckInvariants() const {
+  if (absl::Status status = index_.CheckInvariants(); !status.ok()) {
+    return status;
+  }
+  const auto broken = [](const Page* page, absl::string_view what) {
+    return absl::InternalError(
+        absl::StrFormat("page %d: %s", page->id_.value(), what));
+  };
+  std::vector<const Page*> pages;
+  index_.ForEach(
+      [&](uint32_t number) { pages.push_back(objects_.At(number)); });
+  std::ranges::sort(pages, {}, [](const Page* page) {
+    return std::pair(page->location_, page->address_);
+  });
+  size_t frame_bytes = 0;
+  size_t metadata_bytes = 0;
+  for (size_t i = 0; i < pages.size(); ++i) {
+    const Page* const page = pages[i];
+    const size_t bytes = FrameBytes(page->bytes_);
+    if (bytes == 0) return broken(page, "it has no frame");
+    if (!frames_.contains(page->location_)) {
+      return broken(page, "its location has no frames");
+    }
+    if (!IsAligned(page->address_, options_.alignment)) {
+      return broken(page, "its frame is not aligned");
+    }
+    if (i != 0 && pages[i - 1]->location_ == page->location_ &&
+        pages[i - 1]->address_ + FrameBytes(pages[i - 1]->bytes_) >
+            page->address_) {
+      return broken(page, "its frame is another page's as well");
+    }
+    if (page->holds_ > Page::kMaxHolds) {
+      return broken(page, "it is held more often than can be");
+    }
+    frame_bytes += bytes;
+    if (page->metadata_ != nullptr)
+      metadata_bytes += HeapBytes(*page->metadata_);
+  }
+  if (frame_bytes != frame_bytes_ || metadata_bytes != metadata_bytes_ ||
+      allocations_ - deallocations_ != pages.size()) {
+    return absl::InternalError(absl::StrFormat(
+        "pages: %d of them have %d bytes of frames and %d of metadata, counted "
+        "as %d with %d and %d",
+        pages.size(), frame_bytes, metadata_bytes,
+        allocations_ - deallocations_, frame_bytes_, metadata_bytes_));
+  }
+  if (frame_bytes > options_.quota_bytes) {
+    return absl::InternalError(
+        absl::StrFormat("pages: %d bytes of frames exceed the quota of %d",
+                        frame_bytes, options_.quota_bytes));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace mmsb

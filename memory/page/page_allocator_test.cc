@@ -19,6 +19,7 @@
 #include "gtest/gtest.h"
 #include "memory/epoch/epoch.h"
 #include "memory/page/page.h"
+#include "memory/page/page_allocator_snapshot.h"
 #include "memory/page/page_info.h"
 #include "memory/page/page_location.h"
 #include "primitives/alignment.h"
@@ -339,6 +340,190 @@ TEST(PageAllocatorTest, CountsWhatItHolds) {
   EXPECT_LT(stats.metadata(), plain + 5000);
 }
 
+// Gives out addresses one after the other, and never looks at them.
+class UncheckedSource {
+ public:
+  void* Allocate(size_t bytes, size_t) noexcept {
+    next_ += bytes;
+    return reinterpret_cast<void*>(next_ - bytes);
+  }
+  void Deallocate(void*, size_t, size_t) noexcept {}
+
+ private:
+  uintptr_t next_ = uintptr_t{1} << 62;
+};
+
+// page_index_test.cc has ids that do not follow one another.
+TEST(PageAllocatorTest, BookkeepingOfManyPagesIsAtMost64BytesAPage) {
+  constexpr uint64_t kPages = 200'000;
+  const PageLocation there = PageLocation::Device(0);
+  UncheckedSource source;
+  PageAllocator pages({.alignment = Alignment::FromBytes(64)});
+  ASSERT_TRUE(pages.AddFrames(there, source).ok());
+  for (uint64_t i = 0; i < kPages; ++i) {
+    ASSERT_TRUE(pages.Allocate({.bytes = 64, .location = there}).ok());
+  }
+  EXPECT_LE(pages.Stats().metadata(), 56 * pages.page_count());
+  for (uint64_t i = 0; i < kPages; i += 999) {
+    ASSERT_EQ(pages.Find(Number(i))->id(), Number(i));
+  }
+}
+
+// Snapshots of some pages, with all that a page can have.
+class PageSnapshotTest : public testing::Test {
+ protected:
+  PageSnapshotTest() {
+    for (uint64_t id = 0; id < 4; ++id) {
+      Page* const page = *pages_.Allocate({.bytes = 100 + id});
+      std::ranges::fill(page->contents(), static_cast<std::byte>(id));
+    }
+    EXPECT_TRUE(pages_.SetMetadata(Number(1), "of one").ok());
+    EXPECT_TRUE(pages_.Find(Number(2))->AdvanceTo(Epoch::FromValue(9)).ok());
+    EXPECT_TRUE(pages_.Acquire(Number(3)).ok());
+  }
+
+  PageAllocatorSnapshot Taken() { return *pages_.Snapshot(); }
+
+  StingySource source_;
+  PageAllocator pages_{{.quota_bytes = 6 * 4 * kKiB}, source_};
+};
+
+TEST_F(PageSnapshotTest, GivesEverythingBack) {
+  const PageAllocatorSnapshot before = Taken();
+  ASSERT_EQ(before.pages.size(), 4u);
+  Page* const one = pages_.Find(Number(1));
+  std::ranges::fill(one->contents(), std::byte{0xAA});
+  ASSERT_TRUE(pages_.SetMetadata(Number(1), "other").ok());
+  ASSERT_TRUE(pages_.SetMetadata(Number(2), "new").ok());
+  ASSERT_TRUE(one->AdvanceTo(Epoch::FromValue(100)).ok());
+  ASSERT_TRUE(pages_.Free(Number(0)).ok());
+  ASSERT_TRUE(pages_.Acquire(Number(2)).ok());
+  ASSERT_TRUE(pages_.Allocate({.bytes = 5000}).ok());
+  ASSERT_TRUE(pages_.Restore(before).ok());
+  EXPECT_EQ(Taken(), before);
+  EXPECT_TRUE(pages_.CheckInvariants().ok());
+  EXPECT_EQ(pages_.Find(Number(1)), one) << "stays where it is";
+  EXPECT_EQ((*pages_.Allocate({.bytes = 1}))->id(), Number(4));
+}
+
+TEST_F(PageSnapshotTest, GoesIntoAnotherAllocator) {
+  PageAllocator other;
+  ASSERT_TRUE(other.Allocate({.bytes = 5000, .id = Number(2)}).ok());
+  ASSERT_TRUE(other.Allocate({.bytes = 5000, .id = Number(77)}).ok());
+  ASSERT_TRUE(other.Restore(Taken()).ok());
+  EXPECT_EQ(*other.Snapshot(), Taken());
+  EXPECT_TRUE(other.CheckInvariants().ok());
+  EXPECT_EQ(other.Stats().live(), pages_.Stats().live());
+  EXPECT_EQ(other.Stats().metadata(), pages_.Stats().metadata());
+  EXPECT_TRUE(other.Release(Number(3)).ok()) << "holds came along";
+  ASSERT_TRUE(other.Restore({}).ok());
+  EXPECT_EQ(other.page_count(), 0u);
+}
+
+TEST_F(PageSnapshotTest, WhatCannotBeIsRefusedAndChangesNothing) {
+  const PageAllocatorSnapshot good = Taken();
+  // Changed meanwhile, so that a Restore of a part would be seen.
+  std::ranges::fill(pages_.Find(Number(0))->contents(), std::byte{0xBB});
+  const PageAllocatorSnapshot before = Taken();
+  const Page* const first = pages_.Find(Number(0));
+  const auto refuse = [&](auto spoil, absl::StatusCode code,
+                          absl::string_view message) {
+    PageAllocatorSnapshot bad = good;
+    spoil(bad);
+    ExpectError(pages_.Restore(bad), code, message);
+    EXPECT_EQ(Taken(), before) << message;
+    EXPECT_EQ(pages_.Find(Number(0)), first);
+    EXPECT_TRUE(pages_.CheckInvariants().ok());
+  };
+  using Snapshot = PageAllocatorSnapshot;
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  constexpr auto kPrecondition = absl::StatusCode::kFailedPrecondition;
+  refuse([](Snapshot& s) { s.pages[2].info.id = PageId(); }, kInvalid,
+         "page: the id is invalid");
+  refuse([](Snapshot& s) { s.pages[2].info.id = Number(1); }, kInvalid,
+         "page 1: it is in the snapshot twice");
+  refuse([](Snapshot& s) { s.pages[2].info.bytes = 0; }, kInvalid,
+         "page 2: a page cannot have 0 bytes");
+  refuse([](Snapshot& s) { s.pages[2].info.bytes = kMost; }, kInvalid,
+         "page 2: a page cannot have 18446744073709551615 bytes");
+  refuse([](Snapshot& s) { s.pages[2].contents.pop_back(); }, kInvalid,
+         "page 2: it has 102 bytes, and the snapshot 101");
+  refuse([](Snapshot& s) { s.pages[2].info.holds = Page::kMaxHolds + 1; },
+         kInvalid,
+         "page 2: it is held 1048577 times, and can be 1048576 times at most");
+  refuse(
+      [](Snapshot& s) { s.pages[2].info.location = PageLocation::Device(1); },
+      kPrecondition, "page 2: no frames were added for device 1");
+  refuse([](Snapshot& s) { s.pages.pop_back(); }, kPrecondition,
+         "page 3: it would go or change its size or place, and is held 1 "
+         "times");
+  refuse(
+      [](Snapshot& s) {
+        s.pages[3].info.bytes = 200;
+        s.pages[3].contents.resize(200);
+      },
+      kPrecondition,
+      "page 3: it would go or change its size or place, and is held 1 times");
+  refuse(
+      [](Snapshot& s) {
+        s.pages[1].info.bytes = 5 * 4 * kKiB;
+        s.pages[1].contents.resize(5 * 4 * kKiB);
+      },
+      absl::StatusCode::kResourceExhausted,
+      "page 2: 4096 bytes on top of 24576 exceed the quota of 24576 bytes");
+  refuse(
+      [&](Snapshot& s) {
+        for (Snapshot::PageImage& page : s.pages)
+          page.info.id =
+              Number(page.info.id.value() + (page.info.holds == 0 ? 100 : 0));
+        source_.empty = true;
+      },
+      absl::StatusCode::kResourceExhausted,
+      "page 100: no memory for 4096 bytes, host");
+}
+
+TEST_F(PageSnapshotTest, PagesThatTheHostDoesNotReachAreRefused) {
+  UntouchableSource device;
+  PageAllocator pages;
+  const PageLocation there = PageLocation::Device(0);
+  ASSERT_TRUE(pages.AddFrames(there, device).ok());
+  PageAllocatorSnapshot elsewhere = *pages.Snapshot();
+  elsewhere.pages.push_back(
+      {.info = {.id = Number(5), .bytes = 1, .location = there},
+       .contents = std::vector<std::byte>(1)});
+  ExpectError(pages.Restore(elsewhere), absl::StatusCode::kFailedPrecondition,
+              "page 5: the host does not reach its contents, device 0");
+  ASSERT_TRUE(pages.Allocate({.bytes = 1, .location = there}).ok());
+  ExpectError(pages.Snapshot().status(), absl::StatusCode::kFailedPrecondition,
+              "page 0: the host does not reach its contents, device 0");
+}
+
+TEST_F(PageSnapshotTest, AnySequenceOfChangesIsTakenBack) {
+  std::mt19937_64 random(3);
+  PageAllocator pages({.alignment = Alignment::FromBytes(64)});
+  for (int round = 0; round < 100; ++round) {
+    const PageAllocatorSnapshot before = *pages.Snapshot();
+    for (int step = 0; step < 50; ++step) {
+      const PageId id = Number(random() % 400);
+      if (Page* const page = pages.Find(id); page == nullptr) {
+        ASSERT_TRUE(
+            pages.Allocate({.bytes = 1 + random() % 100, .id = id}).ok());
+      } else if (random() % 3 == 0) {
+        ASSERT_TRUE(pages.Free(id).ok());
+      } else {
+        std::ranges::fill(page->contents(), static_cast<std::byte>(random()));
+        ASSERT_TRUE(
+            pages.SetMetadata(id, std::string(random() % 40, 'x')).ok());
+      }
+    }
+    ASSERT_TRUE(pages.CheckInvariants().ok()) << pages.CheckInvariants();
+    if (random() % 2 == 0) continue;
+    ASSERT_TRUE(pages.Restore(before).ok());
+    ASSERT_EQ(*pages.Snapshot(), before);
+    ASSERT_TRUE(pages.CheckInvariants().ok()) << pages.CheckInvariants();
+  }
+}
+
 TEST(PageAllocatorTest, FreedPagesAndFrameTailsArePoisoned) {
   if (!kPoisonReported) GTEST_SKIP() << "no tool to report an access";
   MemoryPool<> pool({.block_size = 4096, .alignment = 4096});
@@ -473,6 +658,7 @@ class PageModelTest : public testing::TestWithParam<uint64_t> {
     ASSERT_TRUE(stats.IdentityHolds());
     ASSERT_EQ(stats.live(), live_bytes_);
     ASSERT_EQ(stats.allocations() - stats.deallocations(), expected.size());
+    ASSERT_TRUE(pages_.CheckInvariants().ok()) << pages_.CheckInvariants();
   }
 
   static constexpr size_t kQuota = 100'000;
