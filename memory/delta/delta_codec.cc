@@ -261,6 +261,7 @@ absl::StatusOr<Delta> DecodeDelta(DeltaForm form, size_t page_bytes,
     case DeltaForm::kSparse: {
       std::vector<uint8_t> mask(Delta::MaskBytes(page_bytes));
       std::vector<std::byte> payload;
+      payload.reserve(std::min(encoded.size(), page_bytes));
       absl::Status status = VisitSparse(
           encoded, page_bytes,
           [&](size_t position, std::span<const std::byte> bytes) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -123,6 +124,57 @@ TEST(DeltaTest, InvertIsAnAntihomomorphism) {
   const Delta b = *Delta::Make(v1, v2);
   EXPECT_EQ(*Delta::Invert(*Delta::Compose(a, b), v0),
             *Delta::Compose(*Delta::Invert(b, v1), *Delta::Invert(a, v0)));
+}
+
+// Any mask, and a value for each of its bits, whether or not they change
+// anything: not only what Make gives.
+Delta AnyDelta(std::mt19937_64& random, size_t size) {
+  std::vector<uint8_t> mask(Delta::MaskBytes(size));
+  size_t bits = 0;
+  for (size_t i = 0; i < size; ++i) {
+    if (random() % 3 != 0) continue;
+    mask[i / 8] = static_cast<uint8_t>(mask[i / 8] | (1u << (i % 8)));
+    ++bits;
+  }
+  Bytes payload(bits);
+  for (std::byte& b : payload) b = static_cast<std::byte>(random() % 4);
+  return *Delta::FromParts(size, std::move(mask), std::move(payload));
+}
+
+TEST(DeltaTest, TheAlgebraHoldsOfAnyDeltas) {
+  std::mt19937_64 random(6);
+  for (int round = 0; round < 300; ++round) {
+    const size_t size = random() % 300;
+    const Delta a = AnyDelta(random, size);
+    const Delta b = AnyDelta(random, size);
+    const Delta c = AnyDelta(random, size);
+    Bytes before(size);
+    for (std::byte& byte : before) byte = static_cast<std::byte>(random() % 4);
+
+    EXPECT_EQ(*Delta::Compose(*Delta::Compose(a, b), c),
+              *Delta::Compose(a, *Delta::Compose(b, c)));
+    const Delta nothing = *Delta::Make(before, before);
+    EXPECT_TRUE(nothing.empty());
+    EXPECT_EQ(*Delta::Compose(nothing, a), a);
+    EXPECT_EQ(*Delta::Compose(a, nothing), a);
+    EXPECT_EQ(*Delta::Compose(a, a), a);
+
+    Bytes one_by_one = before;
+    ASSERT_TRUE(a.Apply(one_by_one).ok());
+    const Bytes after_a = one_by_one;
+    ASSERT_TRUE(b.Apply(one_by_one).ok());
+    Bytes at_once = before;
+    ASSERT_TRUE(Delta::Compose(a, b)->Apply(at_once).ok());
+    EXPECT_EQ(at_once, one_by_one);
+
+    const Delta back = *Delta::Invert(a, before);
+    Bytes taken_back = after_a;
+    ASSERT_TRUE(back.Apply(taken_back).ok());
+    EXPECT_EQ(taken_back, before);
+    EXPECT_EQ(*Delta::Invert(back, after_a), a);
+    EXPECT_EQ(*Delta::Invert(*Delta::Compose(a, b), before),
+              *Delta::Compose(*Delta::Invert(b, after_a), back));
+  }
 }
 
 TEST(DeltaTest, FromMaskAgreesWithMake) {

@@ -202,6 +202,41 @@ class BasicEpochReclaimer {
     return Pinned();
   }
 
+  // Internal, with the place, when something does not hold that does whenever
+  // no Pin is running: objects wait in the order in which they were retired, no
+  // more than may, and each was retired before now; who is pinned has a place,
+  // and was pinned before now.
+  absl::Status CheckInvariants() const {
+    const absl::MutexLock lock(mutex_);
+    // relaxed: written under the lock alone.
+    const uint64_t count = count_.load(std::memory_order_relaxed);
+    if (retired_.size() > options_.max_retired) {
+      return absl::InternalError(absl::StrCat(
+          "epoch reclaimer: ", retired_.size(),
+          " objects wait, and may not be more than ", options_.max_retired));
+    }
+    uint64_t least = 0;
+    for (const Retired& retired : retired_) {
+      if (retired.count < least || retired.count >= count) {
+        return absl::InternalError(absl::StrCat(
+            "epoch reclaimer: an object was retired at ", retired.count,
+            ", behind one of ", least, " and at most at ", count));
+      }
+      least = retired.count + 1;
+    }
+    for (size_t i = 0; i < options_.max_readers; ++i) {
+      const Slot& slot = slots_[i];
+      // relaxed: no Pin is running.
+      const uint64_t pinned = slot.pinned.load(std::memory_order_relaxed);
+      if (pinned == kIdle || (slot.taken && pinned <= count)) continue;
+      return absl::InternalError(
+          absl::StrCat("epoch reclaimer: reader '", slot.name, "' is ",
+                       slot.taken ? "there" : "gone", " and pinned at ", pinned,
+                       " of ", count));
+    }
+    return absl::OkStatus();
+  }
+
  private:
   static constexpr uint64_t kIdle = std::numeric_limits<uint64_t>::max();
 

@@ -112,6 +112,7 @@ TYPED_TEST(EpochReclaimerTest, AtTheLimitTheStalledReaderIsNamed) {
     EXPECT_EQ(readers[0].name, "slow scan");
     EXPECT_EQ(readers[0].retired, 3u);
     EXPECT_EQ(readers[0].seen_for_ns, 7'000'000);
+    EXPECT_TRUE(reclaimer.CheckInvariants().ok());
   }
   EXPECT_TRUE(this->RetireNew(reclaimer).ok()) << "makes room itself";
   EXPECT_EQ(this->alive_, 1);
@@ -162,6 +163,7 @@ TYPED_TEST(EpochReclaimerTest, ReadersNeverSeeWhatWasFreed) {
   done.store(true, std::memory_order_relaxed);
   for (std::thread& reader : readers) reader.join();
   reclaimer.Collect();
+  EXPECT_TRUE(reclaimer.CheckInvariants().ok()) << reclaimer.CheckInvariants();
   EXPECT_EQ(this->alive_, 1);
   delete current.load(std::memory_order_relaxed);
 }

@@ -10,9 +10,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
+#include "memory/invariants.h"
 #include "memory/page/page.h"
 #include "memory/page/page_allocator.h"
 #include "memory/page/page_location.h"
+#include "memory/page/testing/unmapped_frames.h"
 #include "primitives/alignment.h"
 #include "primitives/page_id.h"
 
@@ -20,19 +22,6 @@ namespace mmsb {
 namespace {
 
 PageId Number(uint64_t value) { return PageId::FromValue(value); }
-
-// Frames of nothing: their addresses are never used.
-class NoMemory {
- public:
-  void* Allocate(size_t bytes, size_t) noexcept {
-    next_ += bytes;
-    return reinterpret_cast<void*>(next_ - bytes);
-  }
-  void Deallocate(void*, size_t, size_t) noexcept {}
-
- private:
-  uintptr_t next_ = uintptr_t{1} << 62;
-};
 
 // Pages that only an allocator can make, with an index that only it has.
 class PageIndexTest : public testing::Test {
@@ -63,11 +52,11 @@ class PageIndexTest : public testing::Test {
             << other;
       }
     }
-    const absl::Status checked = pages_.CheckInvariants();
+    const absl::Status checked = CheckInvariants(pages_);
     ASSERT_TRUE(checked.ok()) << checked;
   }
 
-  NoMemory none_;
+  UnmappedFrames none_;
   PageAllocator pages_{{.alignment = Alignment::FromBytes(1)}};
   std::map<uint64_t, Page*> model_;
 };
@@ -135,7 +124,7 @@ TEST_F(PageIndexTest, BookkeepingIsSmallHoweverIdsLie) {
   constexpr uint64_t kPages = (uint64_t{1} << 15) / 8 * 7 + 64;
   for (const uint64_t stride : {uint64_t{1}, uint64_t{2}, uint64_t{3},
                                 uint64_t{4096}, 0x9E3779B97F4A7C15}) {
-    NoMemory none;
+    UnmappedFrames none;
     const PageLocation there = PageLocation::Device(0);
     PageAllocator pages({.alignment = Alignment::FromBytes(1)});
     ASSERT_TRUE(pages.AddFrames(there, none).ok());
