@@ -1,6 +1,6 @@
 // Finding a page by its id beside absl::flat_hash_map from ids to pages, which
-// is what one would take instead. The ids are looked up in a random order, 64 Ki
-// of them again and again.
+// is what one would take instead. The ids are looked up in a random order, 64
+// Ki of them again and again.
 //
 //   found    the pointer
 //   read     the pointer, and the page's epoch through it
@@ -20,6 +20,7 @@
 #include "memory/page/page_allocator.h"
 #include "memory/page/page_info.h"
 #include "memory/page/page_location.h"
+#include "memory/page/testing/unmapped_frames.h"
 #include "primitives/alignment.h"
 #include "primitives/page_id.h"
 
@@ -27,19 +28,6 @@ namespace mmsb {
 namespace {
 
 constexpr size_t kLookups = size_t{1} << 16;
-
-// Frames that are only addresses: nothing here looks at contents.
-class NoFrames {
- public:
-  void* Allocate(size_t bytes, size_t) noexcept {
-    next_ += bytes;
-    return reinterpret_cast<void*>(next_ - bytes);
-  }
-  void Deallocate(void*, size_t, size_t) noexcept {}
-
- private:
-  uintptr_t next_ = uintptr_t{1} << 62;
-};
 
 enum class Ids { kChosen, kScattered };
 
@@ -62,7 +50,7 @@ struct Pages {
     }
   }
 
-  NoFrames frames;
+  UnmappedFrames frames;
   PageAllocator pages{{.alignment = Alignment::FromBytes(1)}};
   absl::flat_hash_map<PageId, Page*> map;
   std::vector<PageId> lookups;
@@ -72,7 +60,7 @@ template <class Find>
 void Look(benchmark::State& state, const Pages& pages, bool read, Find find) {
   size_t i = 0;
   for (auto _ : state) {
-    const Page* const page = find(pages.lookups[i]);
+    const Page* page = find(pages.lookups[i]);
     if (read) {
       benchmark::DoNotOptimize(page->epoch());
     } else {
@@ -98,8 +86,7 @@ void Register(uint64_t count, Ids ids, bool read) {
   benchmark::RegisterBenchmark(
       workload + "/mmsb", [=](benchmark::State& state) {
         const Pages& all = pages();
-        Look(state, all, read,
-             [&](PageId id) { return all.pages.Find(id); });
+        Look(state, all, read, [&](PageId id) { return all.pages.Find(id); });
         state.counters["bookkeeping_bytes_a_page"] =
             static_cast<double>(all.pages.Stats().metadata()) /
             static_cast<double>(all.pages.page_count());

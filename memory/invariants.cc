@@ -84,9 +84,9 @@ absl::Status CheckInvariants(const PageAllocator& pages) {
           "page %d: not found as PageInfos has it", info.id.value()));
     }
     if (last.has_value() && *last >= info.id) {
-      return absl::InternalError(absl::StrFormat(
-          "page %d: PageInfos has it after page %d", info.id.value(),
-          last->value()));
+      return absl::InternalError(
+          absl::StrFormat("page %d: PageInfos has it after page %d",
+                          info.id.value(), last->value()));
     }
     last = info.id;
   }
@@ -129,8 +129,8 @@ absl::Status CheckInvariants(const PageTable& table) {
   while (level.size() > 1) {
     std::vector<uint32_t> above;
     for (size_t i = 0; i < level.size(); i += kFanout) {
-      above.push_back(ChecksumOf(std::span(level).subspan(
-          i, std::min(kFanout, level.size() - i))));
+      above.push_back(ChecksumOf(
+          std::span(level).subspan(i, std::min(kFanout, level.size() - i))));
     }
     level = std::move(above);
   }
@@ -162,8 +162,8 @@ absl::Status CheckInvariants(const PageStore& store) {
     return absl::InternalError(absl::StrFormat(
         "%s: epoch %v has %d bytes, and %d pages, of which %d are zero and %d "
         "deltas",
-        store.path(), newest.epoch, newest.bytes, stats.pages,
-        stats.zero_pages, stats.delta_pages));
+        store.path(), newest.epoch, newest.bytes, stats.pages, stats.zero_pages,
+        stats.delta_pages));
   }
   return CheckStats("page tables", stats.table);
 }

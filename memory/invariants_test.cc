@@ -46,7 +46,8 @@ TEST(InvariantsTest, HoldOfPageAllocators) {
   ExpectHold(pages);
   for (int i = 0; i < 500; ++i) {
     ASSERT_TRUE(pages.Allocate({.bytes = 100}).ok());
-    ASSERT_TRUE(pages.SetMetadata(PageId::FromValue(0), std::string(i, 'x')).ok());
+    ASSERT_TRUE(
+        pages.SetMetadata(PageId::FromValue(0), std::string(i, 'x')).ok());
   }
   ExpectHold(pages);
 }

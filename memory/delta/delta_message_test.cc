@@ -48,8 +48,7 @@ class RunCodec : public PayloadCodec {
     for (size_t i = 0; i + 1 < packed.size(); i += 2) {
       const auto run = std::to_integer<size_t>(packed[i]);
       if (run > out.size() - at) return absl::DataLossError("too long");
-      std::fill_n(out.begin() + static_cast<ptrdiff_t>(at), run,
-                  packed[i + 1]);
+      std::fill_n(out.begin() + static_cast<ptrdiff_t>(at), run, packed[i + 1]);
       at += run;
     }
     return at == out.size() ? absl::OkStatus()
@@ -223,13 +222,12 @@ TEST(DeltaMessageTest, ErrorsSayWhatIsWrong) {
   const absl::Status misfit =
       DeltaMessage::Parse(right)->Apply(IdentityPayloadCodec(), page);
   EXPECT_EQ(misfit.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(
-      misfit.message(),
-      "delta message: of a page of 100 bytes, and wanted for one of 99");
+  EXPECT_EQ(misfit.message(),
+            "delta message: of a page of 100 bytes, and wanted for one of 99");
   Bytes out = {std::byte{1}};
-  EXPECT_FALSE(DeltaMessage::Append(change.delta(), page,
-                                    IdentityPayloadCodec(), out)
-                   .ok());
+  EXPECT_FALSE(
+      DeltaMessage::Append(change.delta(), page, IdentityPayloadCodec(), out)
+          .ok());
   EXPECT_EQ(out, Bytes{std::byte{1}});
 }
 
@@ -239,7 +237,8 @@ TEST(DeltaMessageTest, HostileBytesAllocateNoMoreThanTheirPage) {
   std::mt19937_64 random(4);
   const RunCodec runs;
   const HostileCodec hostile(5);
-  const uint64_t kSizes[] = {0, 1, 9, 64, 4096, uint64_t{1} << 40, ~uint64_t{0}};
+  const uint64_t kSizes[] = {0,           1, 9, 64, 4096, uint64_t{1} << 40,
+                             ~uint64_t{0}};
   size_t applied = 0;
   for (int round = 0; round < 20000; ++round) {
     Bytes message = Change(1, 64, 3).Message(IdentityPayloadCodec());
@@ -302,8 +301,7 @@ TEST(DeltaMessageTest, DecodingAllocatesNineEighthsOfThePage) {
     const EncodedDelta info =
         *EncodeDelta(change.delta(), change.after, encoded);
     const AllocationMeter meter;
-    const absl::StatusOr<Delta> delta =
-        DecodeDelta(info.form, kPage, encoded);
+    const absl::StatusOr<Delta> delta = DecodeDelta(info.form, kPage, encoded);
     EXPECT_TRUE(delta.ok());
     EXPECT_LE(meter.total(), kPage / 8 * 9) << changed;
   }

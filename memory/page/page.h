@@ -113,7 +113,7 @@ class Page {
 };
 
 static_assert(sizeof(Page) <= 48,
-              "with its place in an index, 60 bytes a page");
+              "with its place in an index, 64 bytes a page");
 
 }  // namespace mmsb
 

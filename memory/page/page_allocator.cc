@@ -61,7 +61,7 @@ PageAllocator::PageAllocator(const Options& options, Frames host_frames)
     : options_(options), frames_({{PageLocation::Host(), host_frames}}) {}
 
 PageAllocator::~PageAllocator() {
-  index_.ForEach([this](uint32_t number) { Destroy(number); });
+  index_.ForEach([this](Page* page) { Destroy(page); });
 }
 
 absl::Status PageAllocator::AddFrames(PageLocation location, Frames frames) {
@@ -74,7 +74,7 @@ absl::Status PageAllocator::AddFrames(PageLocation location, Frames frames) {
 
 PageId PageAllocator::ChooseId() {
   while (PageId::FromValue(next_id_).valid() &&
-         Find(PageId::FromValue(next_id_)) != nullptr) {
+         index_.Find(PageId::FromValue(next_id_)) != nullptr) {
     ++next_id_;
   }
   return PageId::FromValue(next_id_);
@@ -100,30 +100,30 @@ absl::StatusOr<size_t> PageAllocator::CheckShape(PageId id, size_t bytes,
   return frame_bytes;
 }
 
-absl::StatusOr<uint32_t> PageAllocator::Make(PageId id, size_t bytes,
-                                             PageLocation location) {
+absl::StatusOr<Page*> PageAllocator::Make(PageId id, size_t bytes,
+                                          PageLocation location) {
   const size_t frame_bytes = FrameBytes(bytes);
   const Frames& frames = frames_.find(location)->second;
-  const uint32_t number = objects_.Take();
-  void* const frame = number == PageObjects::kNone
+  void* const room = objects_.Take();
+  void* const frame = room == nullptr
                           ? nullptr
                           : frames.allocate(frames.allocator, frame_bytes,
                                             options_.alignment.bytes());
   if (frame == nullptr) {
-    if (number != PageObjects::kNone) objects_.Give(number);
+    if (room != nullptr) objects_.Give(room);
     return absl::ResourceExhaustedError(
         absl::StrFormat("page %d: no memory for %d bytes, %v", id.value(),
                         frame_bytes, location));
   }
-  Page* const page = new (objects_.At(number))
-      Page(id, static_cast<std::byte*>(frame), bytes, location);
+  Page* const page =
+      new (room) Page(id, static_cast<std::byte*>(frame), bytes, location);
   frame_bytes_ += frame_bytes;
   peak_frame_bytes_ = std::max(peak_frame_bytes_, frame_bytes_);
   ++allocations_;
   if (location.host_accessible()) {
     PoisonFreed(page->address_ + bytes, frame_bytes - bytes);
   }
-  return number;
+  return page;
 }
 
 absl::StatusOr<Page*> PageAllocator::Allocate(const PageSpec& spec) {
@@ -145,14 +145,14 @@ absl::StatusOr<Page*> PageAllocator::Allocate(const PageSpec& spec) {
         "page %d: %d bytes on top of %d exceed the quota of %d bytes",
         id.value(), *frame_bytes, frame_bytes_, options_.quota_bytes));
   }
-  const absl::StatusOr<uint32_t> number = Make(id, spec.bytes, spec.location);
-  if (!number.ok()) {
+  const absl::StatusOr<Page*> page = Make(id, spec.bytes, spec.location);
+  if (!page.ok()) {
     ++failures_;
-    return number.status();
+    return page;
   }
-  index_.Insert(*number);
+  index_.Insert(*page);
   if (!spec.id.valid()) ++next_id_;
-  return objects_.At(*number);
+  return page;
 }
 
 absl::StatusOr<Page*> PageAllocator::Acquire(PageId id) {
@@ -179,20 +179,18 @@ absl::Status PageAllocator::Release(PageId id) {
 }
 
 absl::Status PageAllocator::Free(PageId id) {
-  const uint32_t number = index_.Find(id);
-  if (number == PageIndex::kNone) return NoSuchPage(id);
-  const Page* const page = objects_.At(number);
+  Page* const page = Find(id);
+  if (page == nullptr) return NoSuchPage(id);
   if (page->holds_ != 0) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "page %d: freed, but still held %d times", id.value(), page->holds_));
   }
   index_.Erase(id);
-  Destroy(number);
+  Destroy(page);
   return absl::OkStatus();
 }
 
-void PageAllocator::Destroy(uint32_t number) {
-  Page* const page = objects_.At(number);
+void PageAllocator::Destroy(Page* page) {
   const size_t frame_bytes = FrameBytes(page->bytes_);
   const auto source = frames_.find(page->location_);
   MMSB_CHECK(source != frames_.end(), "page %llu: its frames' source is gone",
@@ -210,7 +208,7 @@ void PageAllocator::Destroy(uint32_t number) {
     metadata_bytes_ -= HeapBytes(*page->metadata_);
   }
   page->~Page();
-  objects_.Give(number);
+  objects_.Give(page);
 }
 
 absl::Status PageAllocator::SetMetadata(PageId id, absl::string_view metadata) {
@@ -234,8 +232,7 @@ void PageAllocator::KeepMetadata(Page* page, absl::string_view metadata) {
 std::vector<PageInfo> PageAllocator::PageInfos() const {
   std::vector<PageInfo> infos;
   infos.reserve(index_.size());
-  index_.ForEach(
-      [&](uint32_t number) { infos.push_back(objects_.At(number)->Info()); });
+  index_.ForEach([&](const Page* page) { infos.push_back(page->Info()); });
   std::ranges::sort(infos, {}, &PageInfo::id);
   return infos;
 }
@@ -295,8 +292,7 @@ absl::Status PageAllocator::CheckRestore(const PageAllocatorSnapshot& snapshot,
           *bytes, frame_bytes, options_.quota_bytes));
     }
     frame_bytes += *bytes;
-    const uint32_t number = index_.Find(info.id);
-    Page* page = number == PageIndex::kNone ? nullptr : objects_.At(number);
+    Page* page = index_.Find(info.id);
     if (page != nullptr &&
         (page->bytes_ != info.bytes || page->location_ != info.location)) {
       page = nullptr;
@@ -306,8 +302,7 @@ absl::Status PageAllocator::CheckRestore(const PageAllocatorSnapshot& snapshot,
   }
   // The one of the least id, so that who tries again reads the same.
   const Page* held = nullptr;
-  index_.ForEach([&](uint32_t number) {
-    const Page* const page = objects_.At(number);
+  index_.ForEach([&](const Page* page) {
     if (page->holds_ == 0 || staying.contains(page)) return;
     if (held == nullptr || page->id_ < held->id_) held = page;
   });
@@ -332,52 +327,40 @@ absl::Status PageAllocator::Restore(const PageAllocatorSnapshot& snapshot) {
   std::vector<Page*> kept;
   kept.reserve(snapshot.pages.size());
   absl::Status status = CheckRestore(snapshot, kept);
-  std::vector<uint32_t> made;
+  std::vector<Page*> made;
   for (size_t i = 0; status.ok() && i < kept.size(); ++i) {
     if (kept[i] != nullptr) continue;
     const PageInfo& info = snapshot.pages[i].info;
-    const absl::StatusOr<uint32_t> number =
-        Make(info.id, info.bytes, info.location);
-    status = number.status();
-    if (number.ok()) made.push_back(*number);
+    const absl::StatusOr<Page*> page = Make(info.id, info.bytes, info.location);
+    status = page.status();
+    if (page.ok()) made.push_back(*page);
   }
   if (!status.ok()) {
-    for (const uint32_t number : made) Destroy(number);
+    for (Page* page : made) Destroy(page);
     if (absl::IsResourceExhausted(status)) ++failures_;
     return status;
   }
   // From here on nothing fails.
   const absl::flat_hash_set<const Page*> staying(kept.begin(), kept.end());
-  std::vector<uint32_t> going;
-  index_.ForEach([&](uint32_t number) {
-    if (!staying.contains(objects_.At(number))) going.push_back(number);
+  std::vector<Page*> going;
+  index_.ForEach([&](Page* page) {
+    if (!staying.contains(page)) going.push_back(page);
   });
-  for (const uint32_t number : going) {
-    index_.Erase(objects_.At(number)->id_);
-    Destroy(number);
+  for (Page* page : going) {
+    index_.Erase(page->id_);
+    Destroy(page);
   }
   size_t next_made = 0;
   for (size_t i = 0; i < kept.size(); ++i) {
     Page* page = kept[i];
     if (page == nullptr) {
-      const uint32_t number = made[next_made++];
-      index_.Insert(number);
-      page = objects_.At(number);
+      page = made[next_made++];
+      index_.Insert(page);
     }
     Fill(page, snapshot.pages[i]);
   }
   next_id_ = snapshot.next_id;
   return absl::OkStatus();
-}
-
-Page* PageAllocator::Find(PageId id) {
-  const uint32_t number = index_.Find(id);
-  return number == PageIndex::kNone ? nullptr : objects_.At(number);
-}
-
-const Page* PageAllocator::Find(PageId id) const {
-  const uint32_t number = index_.Find(id);
-  return number == PageIndex::kNone ? nullptr : objects_.At(number);
 }
 
 AllocatorStats PageAllocator::Stats() const {
@@ -403,8 +386,7 @@ absl::Status PageAllocator::CheckInvariants() const {
         absl::StrFormat("page %d: %s", page->id_.value(), what));
   };
   std::vector<const Page*> pages;
-  index_.ForEach(
-      [&](uint32_t number) { pages.push_back(objects_.At(number)); });
+  index_.ForEach([&](const Page* page) { pages.push_back(page); });
   std::ranges::sort(pages, {}, [](const Page* page) {
     return std::pair(page->location_, page->address_);
   });

@@ -27,9 +27,9 @@ bool PageIndex::EqualById::operator()(uint32_t number, PageId id) const {
 PageIndex::PageIndex(const PageObjects& objects)
     : objects_(objects), table_(0, HashById{&objects}, EqualById{&objects}) {}
 
-uint32_t PageIndex::FindInTable(PageId id) const {
+Page* PageIndex::FindInTable(PageId id) const {
   const auto found = table_.find(id);
-  return found == table_.end() ? kNone : *found;
+  return found == table_.end() ? nullptr : objects_.At(*found);
 }
 
 PageIndex::Leaf* PageIndex::LeafOf(PageId id) const {
@@ -37,15 +37,15 @@ PageIndex::Leaf* PageIndex::LeafOf(PageId id) const {
   return place < window_.size() ? window_[place].get() : nullptr;
 }
 
-void PageIndex::Insert(uint32_t number) {
-  const PageId id = objects_.At(number)->id();
+void PageIndex::Insert(Page* page) {
+  const PageId id = page->id();
   if (Leaf* const leaf = LeafOf(id); leaf != nullptr) {
-    leaf->numbers[id.value() % kLeafIds] = number;
+    leaf->pages[id.value() % kLeafIds] = page;
     ++leaf->live;
     ++in_leaves_;
     return;
   }
-  table_.insert(number);
+  table_.insert(objects_.NumberOf(page));
   if (table_.size() >= gather_at_) Gather();
 }
 
@@ -55,7 +55,7 @@ void PageIndex::Erase(PageId id) {
     table_.erase(table_.find(id));
     return;
   }
-  leaf->numbers[id.value() % kLeafIds] = kNone;
+  leaf->pages[id.value() % kLeafIds] = nullptr;
   --leaf->live;
   --in_leaves_;
   if (leaf->live < kScatter) {
@@ -75,7 +75,6 @@ void PageIndex::AddLeaf(uint64_t leaf) {
   window_.resize(end - begin);
   window_begin_ = begin;
   window_[leaf - begin] = std::make_unique<Leaf>();
-  window_[leaf - begin]->numbers.fill(kNone);
   ++leaves_;
 }
 
@@ -91,10 +90,10 @@ void PageIndex::Gather() {
   std::ranges::sort(dense);
   for (const uint64_t leaf : dense) AddLeaf(leaf);
   const size_t moved = absl::erase_if(table_, [this](uint32_t number) {
-    const PageId id = objects_.At(number)->id();
-    Leaf* const leaf = LeafOf(id);
+    Page* const page = objects_.At(number);
+    Leaf* const leaf = LeafOf(page->id());
     if (leaf == nullptr) return false;
-    leaf->numbers[id.value() % kLeafIds] = number;
+    leaf->pages[page->id().value() % kLeafIds] = page;
     ++leaf->live;
     ++in_leaves_;
     return true;
@@ -104,8 +103,8 @@ void PageIndex::Gather() {
 }
 
 void PageIndex::Scatter(uint64_t place) {
-  for (const uint32_t number : window_[place]->numbers) {
-    if (number != kNone) table_.insert(number);
+  for (const Page* page : window_[place]->pages) {
+    if (page != nullptr) table_.insert(objects_.NumberOf(page));
   }
   in_leaves_ -= window_[place]->live;
   window_[place] = nullptr;
@@ -132,14 +131,14 @@ void PageIndex::Trim() {
   if (window_.size() < window_.capacity() / 4) window_.shrink_to_fit();
 }
 
-void PageIndex::ForEach(absl::FunctionRef<void(uint32_t)> visit) const {
+void PageIndex::ForEach(absl::FunctionRef<void(Page*)> visit) const {
   for (const std::unique_ptr<Leaf>& leaf : window_) {
     if (leaf == nullptr) continue;
-    for (const uint32_t number : leaf->numbers) {
-      if (number != kNone) visit(number);
+    for (Page* page : leaf->pages) {
+      if (page != nullptr) visit(page);
     }
   }
-  for (const uint32_t number : table_) visit(number);
+  for (const uint32_t number : table_) visit(objects_.At(number));
 }
 
 size_t PageIndex::bytes() const {
@@ -158,9 +157,9 @@ absl::Status PageIndex::CheckInvariants() const {
     const uint64_t first = (window_begin_ + place) * kLeafIds;
     uint32_t live = 0;
     for (uint64_t i = 0; i < kLeafIds; ++i) {
-      if (leaf->numbers[i] == kNone) continue;
+      if (leaf->pages[i] == nullptr) continue;
       ++live;
-      const PageId id = objects_.At(leaf->numbers[i])->id();
+      const PageId id = leaf->pages[i]->id();
       if (id.value() != first + i) {
         return absl::InternalError(absl::StrFormat(
             "page %d: it is indexed as page %d", id.value(), first + i));
@@ -175,8 +174,9 @@ absl::Status PageIndex::CheckInvariants() const {
     in_leaves += live;
   }
   for (const uint32_t number : table_) {
-    const PageId id = objects_.At(number)->id();
-    if (LeafOf(id) != nullptr || FindInTable(id) != number) {
+    const Page* const page = objects_.At(number);
+    const PageId id = page->id();
+    if (LeafOf(id) != nullptr || FindInTable(id) != page) {
       return absl::InternalError(absl::StrFormat(
           "page %d: it is in the table, and not found there", id.value()));
     }

@@ -11,52 +11,53 @@
 #include "absl/functional/function_ref.h"
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
+#include "memory/page/page.h"
 #include "memory/page/page_objects.h"
 #include "primitives/page_id.h"
 
 namespace mmsb {
 
-// Finds pages by id: the numbers of Page objects (page_objects.h), each by the
-// id of its page.
+// Finds pages by id.
 //
-// Ids that lie close together are looked up in an array: a leaf has the numbers
+// Ids that lie close together are looked up in an array: a leaf has the pages
 // of kLeafIds consecutive ids, and a window of leaves, by id, follows where
-// most of them are. All other ids are in a hash table. An insertion goes to the
-// leaf of its id if there is one, and else to the table. When the table has
-// twice as many as were left last time, what is close together in it is
-// gathered in leaves; a leaf that has become thin is scattered into the table.
+// most of them are. All other ids are in a hash table, of the objects' numbers.
+// An insertion goes to the leaf of its id if there is one, and else to the
+// table. When the table has twice as many as were left last time, what is close
+// together in it is gathered in leaves; a leaf that has become thin is
+// scattered into the table.
 //
-// Beside 4 bytes an id in a full leaf it takes 10.7 in a thin one and 11.4 in
-// the table, at most, and 64 bytes a leaf and 512 for the window.
+// It takes 8 bytes an id in a full leaf, 14.7 in a thin one and 11.4 in the
+// table, at most, and 512 bytes besides.
 //
-// Owns no object; `objects` must outlive it. Thread-compatible. Nothing fails.
-// Find is O(1): of ids in leaves three loads, and no look at the page. Insert
-// and Erase are O(1) amortised.
+// Owns no page; `objects`, where they all are, must outlive it.
+// Thread-compatible. Nothing fails. Find is O(1): of ids in leaves two loads,
+// and no look at the page. Insert and Erase are O(1) amortised, and Insert a
+// search among chunks of objects when it goes to the table.
 //
 //   PageIndex index(objects);
-//   index.Insert(number);
-//   Page* page = objects.At(index.Find(id));
+//   index.Insert(page);
+//   Page* same = index.Find(page->id());
 class PageIndex {
  public:
-  static constexpr uint32_t kNone = PageObjects::kNone;
   static constexpr uint64_t kLeafIds = 256;
 
   explicit PageIndex(const PageObjects& objects);
   PageIndex(const PageIndex&) = delete;
   PageIndex& operator=(const PageIndex&) = delete;
 
-  // kNone when there is no such page. An invalid id is no page's.
-  [[nodiscard]] uint32_t Find(PageId id) const {
+  // Null when there is no such page. An invalid id is no page's.
+  [[nodiscard]] Page* Find(PageId id) const {
     // Ids ahead of the window wrap, and are beyond it too.
     const uint64_t place = id.value() / kLeafIds - window_begin_;
     if (place < window_.size() && window_[place] != nullptr) [[likely]] {
-      return window_[place]->numbers[id.value() % kLeafIds];
+      return window_[place]->pages[id.value() % kLeafIds];
     }
     return FindInTable(id);
   }
 
-  // The page must be there, and its id not in the index.
-  void Insert(uint32_t number);
+  // No other page of its id may be in the index.
+  void Insert(Page* page);
 
   // The id must be in the index. The page must be there still.
   void Erase(PageId id);
@@ -64,7 +65,7 @@ class PageIndex {
   [[nodiscard]] size_t size() const { return in_leaves_ + table_.size(); }
 
   // In no order.
-  void ForEach(absl::FunctionRef<void(uint32_t)> visit) const;
+  void ForEach(absl::FunctionRef<void(Page*)> visit) const;
 
   // Bytes of heap.
   [[nodiscard]] size_t bytes() const;
@@ -75,17 +76,17 @@ class PageIndex {
 
  private:
   // A leaf is made of so many ids, and scattered when it has fewer than so many
-  // left. Between the two a page's share of its leaf is 8 to 10.7 bytes.
-  static constexpr uint32_t kGather = 128;
-  static constexpr uint32_t kScatter = 96;
+  // left.
+  static constexpr uint32_t kGather = 192;
+  static constexpr uint32_t kScatter = 144;
 
   // The window may be so long where it has that many leaves. It begins to be
   // cut when it is twice that, so that it is not cut again and again.
   static constexpr uint64_t Longest(uint64_t leaves) { return 32 + 4 * leaves; }
 
   struct Leaf {
-    std::array<uint32_t, kLeafIds> numbers;
-    uint32_t live = 0;  // numbers that are not kNone
+    std::array<Page*, kLeafIds> pages = {};
+    uint32_t live = 0;  // pages that are not null
   };
 
   struct HashById {
@@ -104,7 +105,7 @@ class PageIndex {
     const PageObjects* objects;
   };
 
-  [[nodiscard]] uint32_t FindInTable(PageId id) const;
+  [[nodiscard]] Page* FindInTable(PageId id) const;
   // Null when there is none.
   [[nodiscard]] Leaf* LeafOf(PageId id) const;
   // Makes the leaf of the ids from `leaf` * kLeafIds on, unless the window
@@ -121,7 +122,7 @@ class PageIndex {
   uint64_t leaves_ = 0;
   size_t in_leaves_ = 0;
   absl::flat_hash_set<uint32_t, HashById, EqualById> table_;
-  size_t gather_at_ = kGather;  // numbers in the table
+  size_t gather_at_ = kGather;  // so many in the table
 };
 
 }  // namespace mmsb

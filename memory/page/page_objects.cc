@@ -1,8 +1,10 @@
 #include "memory/page/page_objects.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "memory/page/page.h"
 #include "primitives/poison.h"
@@ -16,33 +18,58 @@ PageObjects::~PageObjects() {
   }
 }
 
-uint32_t PageObjects::Take() {
-  if (free_ != kNone) {
-    const uint32_t number = free_;
-    void* const room = At(number);
+void* PageObjects::Take() {
+  if (free_ != nullptr) {
+    void* const room = free_;
     UnpoisonDefined(room, sizeof(free_));
     std::memcpy(&free_, room, sizeof(free_));
     UnpoisonFresh(room, sizeof(Page));
-    return number;
+    return room;
   }
-  if (untouched_ == kNone) return kNone;
-  if (untouched_ / kPerChunk == chunks_.size()) {
-    chunks_.reserve(chunks_.size() + 1);  // first: what throws leaks nothing
-    void* const chunk = heap_.Allocate(kChunkBytes, alignof(Page));
-    if (chunk == nullptr) return kNone;
-    PoisonFreed(chunk, kChunkBytes);
-    chunks_.push_back(static_cast<std::byte*>(chunk));
-  }
-  const uint32_t number = untouched_++;
-  UnpoisonFresh(At(number), sizeof(Page));
-  return number;
+  if (touched_ == kPerChunk && !AddChunk()) return nullptr;
+  void* const room = chunks_.back() + touched_++ * sizeof(Page);
+  UnpoisonFresh(room, sizeof(Page));
+  return room;
 }
 
-void PageObjects::Give(uint32_t number) {
-  void* const room = At(number);
+bool PageObjects::AddChunk() {
+  if (chunks_.size() == std::numeric_limits<uint32_t>::max() / kPerChunk) {
+    return false;
+  }
+  // First, so that what throws leaks nothing.
+  chunks_.push_back(nullptr);
+  by_address_.push_back(0);
+  by_address_.pop_back();
+  void* const chunk = heap_.Allocate(kChunkBytes, alignof(Page));
+  if (chunk == nullptr) {
+    chunks_.pop_back();
+    return false;
+  }
+  chunks_.back() = static_cast<std::byte*>(chunk);
+  PoisonFreed(chunk, kChunkBytes);
+  const auto behind =
+      std::ranges::upper_bound(by_address_, chunks_.back(), {},
+                               [this](uint32_t i) { return chunks_[i]; });
+  by_address_.insert(behind, static_cast<uint32_t>(chunks_.size() - 1));
+  touched_ = 0;
+  return true;
+}
+
+void PageObjects::Give(void* room) {
   std::memcpy(room, &free_, sizeof(free_));
   PoisonFreed(room, sizeof(Page));
-  free_ = number;
+  free_ = room;
+}
+
+uint32_t PageObjects::NumberOf(const Page* page) const {
+  const auto* const at = reinterpret_cast<const std::byte*>(page);
+  const auto behind = std::ranges::upper_bound(
+      by_address_, at, {},
+      [this](uint32_t i) -> const std::byte* { return chunks_[i]; });
+  const uint32_t chunk = *(behind - 1);
+  return chunk * kPerChunk +
+         static_cast<uint32_t>(static_cast<size_t>(at - chunks_[chunk]) /
+                               sizeof(Page));
 }
 
 }  // namespace mmsb

@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
 #include "allocator/system_source.h"
@@ -11,19 +10,19 @@
 
 namespace mmsb {
 
-// Room for Page objects, which stay where they are, each named by a number of
-// 32 bits: half of what an index would spend on a pointer.
+// Room for Page objects, which stay where they are. Each place has a number of
+// 32 bits too: half of what a pointer to it takes.
 //
 // Owns the room, not what is built in it. Thread-compatible. Take fails when
-// the heap is exhausted, or 2^32 - 1 are taken. Every call is O(1), Take
-// amortised. A chunk of kPerChunk is kept until the end, and taken again. Room
-// that is not taken is poisoned (primitives/poison.h).
+// the heap is exhausted, or some 2^32 places are taken. Every call is O(1),
+// Take amortised, but NumberOf, a search among n / kPerChunk chunks. A chunk is
+// kept until the end, and its places are taken again. Room that is not taken is
+// poisoned (primitives/poison.h).
 //
-//   const uint32_t number = objects.Take();
-//   if (number != PageObjects::kNone) new (objects.At(number)) Page(...);
+//   void* const room = objects.Take();
+//   if (room != nullptr) new (room) Page(...);
 class PageObjects {
  public:
-  static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
   static constexpr uint32_t kPerChunk = 256;
 
   PageObjects() = default;
@@ -31,29 +30,34 @@ class PageObjects {
   PageObjects& operator=(const PageObjects&) = delete;
   ~PageObjects();
 
-  // kNone when there is no room.
-  [[nodiscard]] uint32_t Take();
-  void Give(uint32_t number);
+  // Null when there is no room.
+  [[nodiscard]] void* Take();
+  void Give(void* room);
 
-  // A number that Take gave.
+  // Of a place that was taken, as NumberOf has it.
   [[nodiscard]] Page* At(uint32_t number) const {
     return reinterpret_cast<Page*>(chunks_[number / kPerChunk] +
                                    number % kPerChunk * sizeof(Page));
   }
+  [[nodiscard]] uint32_t NumberOf(const Page* page) const;
 
   // Bytes of heap.
   [[nodiscard]] size_t bytes() const {
     return chunks_.size() * kChunkBytes +
-           chunks_.capacity() * sizeof(std::byte*);
+           chunks_.capacity() * sizeof(std::byte*) +
+           by_address_.capacity() * sizeof(uint32_t);
   }
 
  private:
   static constexpr size_t kChunkBytes = kPerChunk * sizeof(Page);
 
+  bool AddChunk();
+
   SystemSource heap_;
   std::vector<std::byte*> chunks_;
-  uint32_t untouched_ = 0;  // the first number that was never taken
-  uint32_t free_ = kNone;   // a list: room that is free holds the next number
+  std::vector<uint32_t> by_address_;  // places in chunks_, by ascending address
+  size_t touched_ = kPerChunk;        // places of the last chunk ever taken
+  void* free_ = nullptr;  // a list: room that is free holds the next one
 };
 
 }  // namespace mmsb

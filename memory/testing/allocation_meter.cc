@@ -15,10 +15,9 @@ std::atomic<size_t> total_bytes{0};
 void* Counted(size_t bytes) {
   total_bytes.fetch_add(bytes, std::memory_order_relaxed);
   size_t largest = largest_bytes.load(std::memory_order_relaxed);
-  while (largest < bytes &&
-         !largest_bytes.compare_exchange_weak(largest, bytes,
-                                              std::memory_order_relaxed,
-                                              std::memory_order_relaxed)) {
+  while (largest < bytes && !largest_bytes.compare_exchange_weak(
+                                largest, bytes, std::memory_order_relaxed,
+                                std::memory_order_relaxed)) {
   }
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
