@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "hwy/highway.h"
 
@@ -47,13 +48,25 @@ HWY_INLINE uint64_t BitsOf(ByteTag tag, Mask lanes) {
 #endif
 }
 
-// Bit i of `bits` is lane i of the result; bits beyond the lanes are ignored.
-HWY_INLINE hn::Mask<ByteTag> LanesOf(ByteTag tag, uint64_t bits) {
+// `bits` as CompressBitsStore and LoadMaskBits want them.
+struct StoredBits {
+  explicit HWY_INLINE StoredBits(uint64_t bits) {
+    std::memcpy(bytes, &bits, sizeof(bits));
+  }
+  uint8_t bytes[8];
+};
+
+// The lowest bits of `bits`, as many as `tag` has lanes.
+template <class Tag>
+HWY_INLINE uint64_t BitsForLanes(Tag tag, uint64_t bits) {
   const size_t lanes = hn::Lanes(tag);
-  if (lanes < 64) bits &= (uint64_t{1} << lanes) - 1;
-  uint8_t stored[8];
-  std::memcpy(stored, &bits, sizeof(bits));
-  return hn::LoadMaskBits(tag, stored);
+  return lanes < 64 ? bits & ((uint64_t{1} << lanes) - 1) : bits;
+}
+
+// Bit i of `bits` is lane i of the result; bits beyond the lanes are ignored.
+template <class Tag>
+HWY_INLINE hn::Mask<Tag> LanesOf(Tag tag, uint64_t bits) {
+  return hn::LoadMaskBits(tag, StoredBits(BitsForLanes(tag, bits)).bytes);
 }
 
 // Mask bits of the kWordBytes bytes at `before` and `after`: 1 where they
@@ -82,6 +95,54 @@ HWY_INLINE uint64_t PartialWordOf(ByteTag tag, const uint8_t* before,
     word |= BitsOf(tag, differs) << i;
   }
   return word;
+}
+
+// Words assembled in one turn of MaskLoop, and the bytes they describe.
+constexpr size_t kUnrolledWords = 4;
+constexpr size_t kTurnBytes = kUnrolledWords * kWordBytes;
+
+// Writes the mask of where `bytes` bytes differ, and returns how many do; calls
+// visit(word, i) for each word of it that is not 0, in order, where i is the
+// first byte that the word describes. A Visit with kIgnores is never called.
+template <class Visit>
+HWY_INLINE size_t MaskLoop(const uint8_t* HWY_RESTRICT before,
+                           const uint8_t* HWY_RESTRICT after, size_t bytes,
+                           uint8_t* HWY_RESTRICT mask, Visit&& visit) {
+  const ByteTag tag;
+  size_t differing = 0;
+  size_t i = 0;
+  for (; bytes - i >= kTurnBytes; i += kTurnBytes) {
+    // All loads before the first store: faster where mask and inputs lie at the
+    // same offset in their pages.
+    uint64_t words[kUnrolledWords];
+    for (size_t w = 0; w < kUnrolledWords; ++w) {
+      words[w] =
+          WordOf(tag, before + i + w * kWordBytes, after + i + w * kWordBytes);
+    }
+    for (size_t w = 0; w < kUnrolledWords; ++w) {
+      differing += hwy::PopCount(words[w]);
+      std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
+    }
+    if constexpr (!std::remove_reference_t<Visit>::kIgnores) {
+      if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
+      for (size_t w = 0; w < kUnrolledWords; ++w) {
+        if (words[w] != 0) visit(words[w], i + w * kWordBytes);
+      }
+    }
+  }
+  while (i < bytes) {
+    const size_t count = HWY_MIN(bytes - i, kWordBytes);
+    const uint64_t word =
+        count == kWordBytes ? WordOf(tag, before + i, after + i)
+                            : PartialWordOf(tag, before + i, after + i, count);
+    differing += hwy::PopCount(word);
+    std::memcpy(mask + i / 8, &word, (count + 7) / 8);
+    if constexpr (!std::remove_reference_t<Visit>::kIgnores) {
+      if (word != 0) visit(word, i);
+    }
+    i += count;
+  }
+  return differing;
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -21,40 +21,14 @@ namespace mmsb {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Words assembled in one turn of the main loop.
-constexpr size_t kUnrolledWords = 4;
-constexpr size_t kTurnBytes = kUnrolledWords * kWordBytes;
+struct Ignore {
+  static constexpr bool kIgnores = true;
+};
 
 size_t GenerateMaskKernel(const uint8_t* HWY_RESTRICT before,
                           const uint8_t* HWY_RESTRICT after, size_t bytes,
                           uint8_t* HWY_RESTRICT mask) {
-  const ByteTag tag;
-  size_t differing = 0;
-  size_t i = 0;
-  for (; bytes - i >= kTurnBytes; i += kTurnBytes) {
-    // All loads before the first store: faster where mask and inputs lie at the
-    // same offset in their pages.
-    uint64_t words[kUnrolledWords];
-    for (size_t w = 0; w < kUnrolledWords; ++w) {
-      words[w] =
-          WordOf(tag, before + i + w * kWordBytes, after + i + w * kWordBytes);
-    }
-    for (size_t w = 0; w < kUnrolledWords; ++w) {
-      differing += hwy::PopCount(words[w]);
-      std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
-    }
-  }
-  for (; bytes - i >= kWordBytes; i += kWordBytes) {
-    const uint64_t word = WordOf(tag, before + i, after + i);
-    differing += hwy::PopCount(word);
-    std::memcpy(mask + i / 8, &word, sizeof(word));
-  }
-  if (const size_t rest = bytes - i; rest != 0) {
-    const uint64_t word = PartialWordOf(tag, before + i, after + i, rest);
-    differing += hwy::PopCount(word);
-    std::memcpy(mask + i / 8, &word, (rest + 7) / 8);
-  }
-  return differing;
+  return MaskLoop(before, after, bytes, mask, Ignore());
 }
 
 // Whether any of the kTurnBytes bytes differs.

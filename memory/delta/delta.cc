@@ -97,6 +97,11 @@ absl::StatusOr<Delta> Delta::FromParts(size_t page_bytes,
   return Delta(page_bytes, std::move(mask), std::move(payload));
 }
 
+Delta Delta::FromTrustedParts(size_t page_bytes, std::vector<uint8_t> mask,
+                              std::vector<std::byte> payload) {
+  return Delta(page_bytes, std::move(mask), std::move(payload));
+}
+
 absl::StatusOr<Delta> Delta::Compose(const Delta& first, const Delta& second) {
   if (first.page_bytes_ != second.page_bytes_) {
     return absl::InvalidArgumentError(

@@ -48,6 +48,12 @@ class Delta {
                                          std::vector<uint8_t> mask,
                                          std::vector<std::byte> payload);
 
+  // From parts that fit, of which nothing is checked: for who computed them, as
+  // the kernels of device/simd do. Parts that do not fit make every later use
+  // of the delta undefined.
+  static Delta FromTrustedParts(size_t page_bytes, std::vector<uint8_t> mask,
+                                std::vector<std::byte> payload);
+
   // Applying the result is applying `first`, then `second`.
   static absl::StatusOr<Delta> Compose(const Delta& first, const Delta& second);
 

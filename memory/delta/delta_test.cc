@@ -185,6 +185,13 @@ TEST(DeltaTest, FromMaskAgreesWithMake) {
   EXPECT_EQ(*Delta::FromMask(made.mask(), after), made);
 }
 
+TEST(DeltaTest, FromTrustedPartsIsFromPartsForPartsThatFit) {
+  const std::vector<uint8_t> mask = {0b00000110, 0b00000001};
+  const Bytes payload = FromInts({1, 2, 3});
+  EXPECT_EQ(Delta::FromTrustedParts(9, mask, payload),
+            *Delta::FromParts(9, mask, payload));
+}
+
 TEST(DeltaTest, WhatDoesNotFitIsRefusedAndChangesNothing) {
   const Bytes nine(9);
   const Bytes eight(8);
