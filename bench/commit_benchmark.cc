@@ -19,25 +19,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <memory>
 #include <random>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "bench/store_workload.h"
 #include "benchmark/benchmark.h"
-#include "memory/delta/delta.h"
-#include "memory/epoch/epoch.h"
-#include "memory/log/posix_file_system.h"
-#include "memory/store/page_store.h"
-#include "primitives/page_id.h"
 
 namespace mmsb {
 namespace {
@@ -49,35 +36,7 @@ constexpr size_t kValuesPerPage = kPageBytes / kValueBytes;
 constexpr size_t kValues = kPages * kValuesPerPage;
 constexpr size_t kChanges = 100;
 
-// A peer that fails measures nothing.
-void Require(bool ok, const char* what, const char* why) {
-  if (ok) return;
-  std::fprintf(stderr, "commit_benchmark: %s: %s\n", what, why);
-  std::exit(1);
-}
-
-void Require(const absl::Status& status) {
-  Require(status.ok(), "mmsb", std::string(status.message()).c_str());
-}
-
-// A folder for one run, gone with it.
-class Folder {
- public:
-  Folder() {
-    const char* const parent = std::getenv("TMPDIR");
-    path_ = std::string(parent == nullptr ? "/tmp" : parent) +
-            "/mmsb_commit_XXXXXX";
-    Require(mkdtemp(path_.data()) != nullptr, path_.c_str(), "no folder");
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  std::string In(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-// What each commit changes, the same for all.
+// What each commit changes in the peers, chosen as BenchStore does.
 class Changes {
  public:
   struct Change {
@@ -117,61 +76,20 @@ class Changes {
 template <class Commit>
 void Run(benchmark::State& state, Changes& changes, Commit commit) {
   for (auto _ : state) {
-    state.PauseTiming();
-    const std::vector<Changes::Change> next = changes.Next();
-    state.ResumeTiming();
-    commit(next);
+    commit(changes.Next());
   }
   state.SetItemsProcessed(state.iterations());
 }
 
 void CommitMmsb(benchmark::State& state) {
-  const Folder folder;
-  Changes changes;
-  std::vector<std::byte> contents = changes.First();
-  absl::StatusOr<std::unique_ptr<PageStore>> opened = PageStore::Open(
-      PosixFileSystem(), folder.In("store"),
-      {.mode = PageStore::Mode::kCreate, .page_bytes = kPageBytes});
-  Require(opened.status());
-  PageStore& store = **opened;
-  const auto page_of = [&](size_t page) {
-    return std::span(contents).subspan(page * kPageBytes, kPageBytes);
-  };
-  const auto begin = [&] {
-    absl::StatusOr<PageStore::Batch> batch = store.Begin(contents.size());
-    Require(batch.status());
-    return *std::move(batch);
-  };
-  {
-    PageStore::Batch batch = begin();
-    for (size_t page = 0; page < kPages; ++page) {
-      Require(
-          batch.PutWhole(PageId::FromValue(page), page_of(page), kPageBytes));
-    }
-    Require(store.Commit(std::move(batch), {}).status());
-  }
-  Run(state, changes, [&](std::span<const Changes::Change> next) {
-    PageStore::Batch batch = begin();
-    for (const Changes::Change& change : next) {
-      const size_t page = change.value / kValuesPerPage;
-      const size_t at = change.value % kValuesPerPage * kValueBytes;
-      std::vector<uint8_t> mask(Delta::MaskBytes(kPageBytes));
-      mask[at / 8] = 0xFF;
-      mask[at / 8 + 1] = 0xFF;
-      const absl::StatusOr<Delta> delta =
-          Delta::FromParts(kPageBytes, std::move(mask),
-                           std::vector<std::byte>(std::begin(change.bytes),
-                                                  std::end(change.bytes)));
-      Require(delta.status());
-      Require(delta->Apply(page_of(page)));
-      Require(batch.Put(PageId::FromValue(page), *delta, page_of(page)));
-    }
-    Require(store.Commit(std::move(batch), {}).status());
-  });
+  const BenchFolder folder;
+  BenchStore store(folder.In("store"), kPages, kPageBytes);
+  for (auto _ : state) store.Change(kChanges);
+  state.SetItemsProcessed(state.iterations());
 }
 
 void CommitSqlite(benchmark::State& state) {
-  const Folder folder;
+  const BenchFolder folder;
   Changes changes;
   const std::vector<std::byte> contents = changes.First();
   sqlite3* db = nullptr;
@@ -224,7 +142,7 @@ void CommitSqlite(benchmark::State& state) {
 }
 
 void CommitLmdb(benchmark::State& state) {
-  const Folder folder;
+  const BenchFolder folder;
   Changes changes;
   std::vector<std::byte> contents = changes.First();
   const auto require = [](int code) {

@@ -1,8 +1,10 @@
 #include "memory/delta/delta.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <utility>
 #include <vector>
@@ -10,26 +12,66 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "memory/log/little_endian.h"
 
 namespace mmsb {
 namespace {
 
+// Fewer than 8 bytes, as the low ones of a word.
+uint64_t LoadPart(std::span<const std::byte> bytes) {
+  uint64_t word = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    word |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
+  }
+  return word;
+}
+
+// Calls visit(first byte's index, bits) for every 64 bits of the mask, in
+// order; there are fewer at the end, and the rest of the word is 0.
+template <class Visit>
+void ForEachWord(std::span<const uint8_t> mask, Visit visit) {
+  for (size_t i = 0; i < mask.size(); i += sizeof(uint64_t)) {
+    const auto bytes =
+        std::as_bytes(mask.subspan(i, std::min(mask.size() - i, size_t{8})));
+    visit(i * 8, bytes.size() == 8 ? LoadLittleEndian<uint64_t>(bytes, 0)
+                                   : LoadPart(bytes));
+  }
+}
+
 size_t CountBits(std::span<const uint8_t> mask) {
   size_t count = 0;
-  for (const uint8_t bits : mask) {
+  ForEachWord(mask, [&](size_t, uint64_t bits) {
     count += static_cast<size_t>(std::popcount(bits));
-  }
+  });
   return count;
 }
 
 // Calls visit(byte index) for every set bit, in order.
 template <class Visit>
 void ForEachSetBit(std::span<const uint8_t> mask, Visit visit) {
-  for (size_t i = 0; i < mask.size(); ++i) {
-    for (unsigned bits = mask[i]; bits != 0; bits &= bits - 1) {
-      visit(i * 8 + static_cast<size_t>(std::countr_zero(bits)));
+  ForEachWord(mask, [&](size_t first, uint64_t bits) {
+    for (; bits != 0; bits &= bits - 1) {
+      visit(first + static_cast<size_t>(std::countr_zero(bits)));
     }
-  }
+  });
+}
+
+// The bytes of `page` whose bits are set.
+std::vector<std::byte> Gather(std::span<const uint8_t> mask,
+                              std::span<const std::byte> page) {
+  std::vector<std::byte> bytes(CountBits(mask));
+  std::byte* next = bytes.data();
+  ForEachWord(mask, [&](size_t first, uint64_t bits) {
+    if (bits == ~uint64_t{0}) {
+      std::memcpy(next, page.data() + first, 64);
+      next += 64;
+      return;
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      *next++ = page[first + static_cast<size_t>(std::countr_zero(bits))];
+    }
+  });
+  return bytes;
 }
 
 absl::Status ValidateMask(size_t page_bytes, std::span<const uint8_t> mask) {
@@ -61,13 +103,24 @@ absl::StatusOr<Delta> Delta::Make(std::span<const std::byte> before,
                      " bytes and those after ", after.size()));
   }
   std::vector<uint8_t> mask(MaskBytes(after.size()));
-  std::vector<std::byte> payload;
-  for (size_t i = 0; i < after.size(); ++i) {
-    if (before[i] != after[i]) {
-      mask[i / 8] = static_cast<uint8_t>(mask[i / 8] | (1u << (i % 8)));
-      payload.push_back(after[i]);
+  const auto compare = [&](size_t first, size_t bytes) {
+    unsigned bits = 0;
+    for (size_t i = 0; i < bytes; ++i) {
+      bits |= (before[first + i] != after[first + i] ? 1u : 0u) << i;
     }
+    mask[first / 8] = static_cast<uint8_t>(bits);
+  };
+  // A byte of the mask at a time: most are 0.
+  const size_t whole = after.size() / 8 * 8;
+  for (size_t i = 0; i < whole; i += 8) {
+    uint64_t old_word;
+    uint64_t new_word;
+    std::memcpy(&old_word, before.data() + i, sizeof(old_word));
+    std::memcpy(&new_word, after.data() + i, sizeof(new_word));
+    if (old_word != new_word) compare(i, 8);
   }
+  if (whole != after.size()) compare(whole, after.size() - whole);
+  std::vector<std::byte> payload = Gather(mask, after);
   return Delta(after.size(), std::move(mask), std::move(payload));
 }
 
@@ -76,11 +129,8 @@ absl::StatusOr<Delta> Delta::FromMask(std::span<const uint8_t> mask,
   if (absl::Status status = ValidateMask(after.size(), mask); !status.ok()) {
     return status;
   }
-  std::vector<std::byte> payload;
-  payload.reserve(CountBits(mask));
-  ForEachSetBit(mask, [&](size_t i) { payload.push_back(after[i]); });
   return Delta(after.size(), std::vector<uint8_t>(mask.begin(), mask.end()),
-               std::move(payload));
+               Gather(mask, after));
 }
 
 absl::StatusOr<Delta> Delta::FromParts(size_t page_bytes,
@@ -144,8 +194,17 @@ absl::Status Delta::Apply(std::span<std::byte> page) const {
         absl::StrCat("delta: made for a page of ", page_bytes_,
                      " bytes, and applied to ", page.size()));
   }
-  size_t next = 0;
-  ForEachSetBit(mask_, [&](size_t i) { page[i] = payload_[next++]; });
+  const std::byte* next = payload_.data();
+  ForEachWord(mask_, [&](size_t first, uint64_t bits) {
+    if (bits == ~uint64_t{0}) {
+      std::memcpy(page.data() + first, next, 64);
+      next += 64;
+      return;
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      page[first + static_cast<size_t>(std::countr_zero(bits))] = *next++;
+    }
+  });
   return absl::OkStatus();
 }
 
