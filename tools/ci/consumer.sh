@@ -10,7 +10,7 @@ consumer=$scratch/mmsb/tools/consumer
 passed=0 failed=0
 
 run() {
-  bazel_in "$consumer" "$scratch/out" "$@" --noshow_progress --color=no >"$scratch/log" 2>&1
+  bazel_in "$consumer" "$scratch/out" "$1" --noshow_progress --color=no "${@:2}" >"$scratch/log" 2>&1
 }
 
 verdict() {
@@ -41,6 +41,18 @@ if run test //:arena_test; then
   verdict ok 'a test that includes mmsb/arena.h'
 else
   verdict 'it does not pass' 'a test that includes mmsb/arena.h'
+fi
+if run test //:arena_fuzz; then
+  verdict ok 'a fuzz target of its own, replayed'
+else
+  verdict 'it does not pass' 'a fuzz target of its own, replayed'
+fi
+FUZZ_OUT=$scratch/fuzz
+export FUZZ_OUT
+if run run //:arena_fuzz_run -- --seed=1 -- -runs=1000 && grep -qs 'Done 1000 runs' "$scratch/log"; then
+  verdict ok 'the same, fuzzed'
+else
+  verdict 'it is not fuzzed' 'the same, fuzzed'
 fi
 refused '@mmsb//allocator:arena is not to be seen (visibility)' \
   "target '@@?mmsb//allocator:arena' is not visible from target '//refused:target'" \
