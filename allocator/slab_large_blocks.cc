@@ -38,17 +38,17 @@ void* LargeBlocks::Allocate(size_t bytes, size_t alignment) {
   // The system has one lock for all mappings of a process anyway; and under
   // this one no fork sees a mapping that nobody knows of.
   const MutexLock lock(mutex_);
+  // First the place in the directory: without one the block would have to go
+  // back, and a system that refuses to take it leaves memory that nobody knows.
+  if (!HasRoom()) return nullptr;
   void* const p = memory_.Map(block_bytes, its);
   if (p == nullptr) return nullptr;
-  if (Enter(p, block_bytes, /*live=*/true)) {
-    counts_.live += block_bytes;
-    ++counts_.live_blocks;
-    ++counts_.allocations;
-    sizes_.Add(block_bytes, 1);
-    return p;
-  }
-  memory_.ReleaseOrDecommit(p, block_bytes, block_bytes);
-  return nullptr;
+  Enter(p, block_bytes, /*live=*/true);
+  counts_.live += block_bytes;
+  ++counts_.live_blocks;
+  ++counts_.allocations;
+  sizes_.Add(block_bytes, 1);
+  return p;
 }
 
 bool LargeBlocks::Deallocate(void* p) {
@@ -145,15 +145,17 @@ LargeBlocks::Entry* LargeBlocks::FindLive(const void* p) {
   return entry.live && entry.address == address ? &entry : nullptr;
 }
 
-bool LargeBlocks::Enter(void* p, size_t bytes, bool live) {
-  if (count_ == directory_bytes_ / sizeof(Entry) && !Grow()) return false;
+bool LargeBlocks::HasRoom() {
+  return count_ < directory_bytes_ / sizeof(Entry) || Grow();
+}
+
+void LargeBlocks::Enter(void* p, size_t bytes, bool live) {
   const auto address = reinterpret_cast<uintptr_t>(p);
   const size_t place = FindBehind(address);
   std::copy_backward(entries_ + place, entries_ + count_,
                      entries_ + count_ + 1);
   entries_[place] = {address, bytes, live};
   ++count_;
-  return true;
 }
 
 void LargeBlocks::Remove(Entry* entry) {
@@ -175,7 +177,7 @@ bool LargeBlocks::Grow() {
   const size_t old_bytes = std::exchange(directory_bytes_, bytes);
   if (old != nullptr && !memory_.Release(old, old_bytes, old_bytes)) {
     // There is room for this one and the next.
-    static_cast<void>(Enter(old, old_bytes, /*live=*/false));
+    Enter(old, old_bytes, /*live=*/false);
     counts_.unreleased += old_bytes;
   }
   return true;

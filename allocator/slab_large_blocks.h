@@ -82,8 +82,9 @@ class LargeBlocks {
   [[nodiscard]] size_t FindBehind(uintptr_t address) MMSB_REQUIRES(mutex_);
   // The live entry that begins at `p`, or null.
   [[nodiscard]] Entry* FindLive(const void* p) MMSB_REQUIRES(mutex_);
-  [[nodiscard]] bool Enter(void* p, size_t bytes, bool live)
-      MMSB_REQUIRES(mutex_);
+  // True when Enter() has room for one more, which may take memory.
+  [[nodiscard]] bool HasRoom() MMSB_REQUIRES(mutex_);
+  void Enter(void* p, size_t bytes, bool live) MMSB_REQUIRES(mutex_);
   void Remove(Entry* entry) MMSB_REQUIRES(mutex_);
   [[nodiscard]] bool Grow() MMSB_REQUIRES(mutex_);
 

@@ -1,0 +1,284 @@
+#include "fuzz/slab_run.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "allocator/allocator_stats.h"
+#include "allocator/check_policy.h"
+#include "allocator/raw_allocator.h"
+#include "allocator/size_histogram.h"
+#include "allocator/slab.h"
+#include "allocator/testing/block_ledger.h"
+#include "fuzz/program.h"
+#include "primitives/os_clock.h"
+#include "primitives/testing/faulty_mapper.h"
+
+namespace mmsb {
+namespace {
+
+using Op = SlabOp;
+using enum ProgramArg;
+
+constexpr ProgramKind::Value kSetup[] = {
+    {"checked", kByte},
+};
+
+constexpr ProgramKind::Op kOps[] = {
+    {"kAllocate", kSize, kAlignment},
+    {"kAllocateMany", kSize, kByte},
+    {"kAllocateAtLeast", kSize, kAlignment},
+    {"kAllocateZeroed", kSize, kAlignment},
+    {"kDeallocate", kByte},
+    {"kDeallocateUnsized", kByte},
+    {"kDeallocateNewest", kByte},
+    {"kReallocate", kByte, kSize},
+    {"kPurge"},
+    {"kDecay", kByte},
+    {"kWalk"},
+    {"kFailMapper", kByte, kByte},
+};
+static_assert(std::size(kOps) == Op::kOpCount);
+
+// The system may have more than a test should take: beyond this it has nothing.
+constexpr size_t kSystemBytes = size_t{4} << 20;
+
+template <class Policy>
+class Model {
+ public:
+  explicit Model(FaultyMapper& mapper) : mapper_(mapper) {}
+
+  std::string Run(const Program& program) {
+    for (size_t i = 0; i < program.steps.size(); ++i) {
+      std::string error = Perform(program.steps[i]);
+      if (error.empty()) error = Compare();
+      if (error.empty() && i % 32 == 31) error = ledger_.Check();
+      if (!error.empty()) return AtStep(i, error);
+    }
+    std::string error = Drain();
+    return error.empty() ? "" : "at the end: " + error;
+  }
+
+ private:
+  struct Block {
+    void* p;
+    size_t bytes;
+    size_t alignment;
+  };
+
+  std::string Perform(const Program::Step& step) {
+    std::string error;
+    switch (step.op) {
+      case Op::kAllocate:
+        return Allocate(step.a, step.b, [&] {
+          return SizedBlock{slab_.Allocate(step.a, step.b), step.a};
+        });
+      case Op::kAllocateMany:
+        for (uint64_t i = 0; i < step.b % 64 && error.empty(); ++i) {
+          // Beyond this the contents cost too much.
+          const size_t bytes = std::min<size_t>(step.a, 1024);
+          error = Allocate(bytes, 8, [&] {
+            return SizedBlock{slab_.Allocate(bytes, 8), bytes};
+          });
+        }
+        return error;
+      case Op::kAllocateAtLeast:
+        return Allocate(step.a, step.b, [&] {
+          return slab_.AllocateAtLeast(step.a, step.b);
+        });
+      case Op::kAllocateZeroed:
+        return AllocateZeroed(step.a, step.b);
+      case Op::kDeallocate:
+      case Op::kDeallocateUnsized:
+        if (live_.empty()) return "";
+        return Deallocate(step.a % live_.size(), step.op == Op::kDeallocate);
+      case Op::kDeallocateNewest:
+        for (uint64_t i = 0; i < step.a % 64 && !live_.empty(); ++i) {
+          error = Deallocate(live_.size() - 1, true);
+          if (!error.empty()) return error;
+        }
+        return "";
+      case Op::kReallocate:
+        if (live_.empty()) return "";
+        return Reallocate(step.a % live_.size(), step.b);
+      case Op::kPurge:
+        static_cast<void>(slab_.Purge());
+        return "";
+      case Op::kDecay:
+        clock_.Advance(static_cast<int64_t>(step.a) * 1'000'000'000);
+        slab_.Decay();
+        return "";
+      case Op::kWalk:
+        return Walk();
+      default:
+        mapper_.FailFrom(step.a % 8, step.b % 4, ENOMEM);
+        return "";
+    }
+  }
+
+  template <class Call>
+  std::string Allocate(size_t bytes, size_t alignment, Call call) {
+    const size_t committed = slab_.Stats().committed();
+    const bool too_much =
+        bytes > kSystemBytes || alignment > kSystemBytes ||
+        committed > 4 * kSystemBytes;
+    if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
+    const uint64_t failed = mapper_.failures();
+    const SizedBlock block = call();
+    const bool refused = mapper_.failures() != failed;
+    if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
+    if (block.data == nullptr) {
+      ++failures_;
+      if (!std::has_single_bit(alignment) || too_much || refused) {
+        return "";
+      }
+      return "null, though there was more";
+    }
+    if (!std::has_single_bit(alignment)) return "an alignment that is none";
+    if (block.bytes < bytes) return "AllocateAtLeast returned too little";
+    if (!slab_.Owns(block.data)) return "a block that is not owned";
+    const size_t usable = slab_.UsableSize(block.data);
+    if (usable < block.bytes) return "UsableSize is below the size";
+    block_bytes_ += usable;
+    live_.push_back({block.data, block.bytes, alignment});
+    return ledger_.Add(block.data, block.bytes, alignment);
+  }
+
+  std::string AllocateZeroed(size_t bytes, size_t alignment) {
+    bool zero = true;
+    std::string error = Allocate(bytes, alignment, [&] {
+      void* const p = slab_.AllocateZeroed(bytes, alignment);
+      if (p != nullptr) {
+        const auto* const data = static_cast<const unsigned char*>(p);
+        zero = std::all_of(data, data + bytes, [](auto b) { return b == 0; });
+      }
+      return SizedBlock{p, bytes};
+    });
+    return zero ? error : "AllocateZeroed() returned a block that is not zero";
+  }
+
+  std::string Deallocate(size_t index, bool sized) {
+    const Block block = live_[index];
+    live_.erase(live_.begin() + static_cast<ptrdiff_t>(index));
+    std::string error = ledger_.Remove(block.p);
+    if (!error.empty()) return error;
+    block_bytes_ -= slab_.UsableSize(block.p);
+    if (sized) {
+      slab_.Deallocate(block.p, block.bytes, block.alignment);
+    } else {
+      slab_.Deallocate(block.p);
+    }
+    return "";
+  }
+
+  std::string Reallocate(size_t index, size_t bytes) {
+    Block& block = live_[index];
+    const size_t before = slab_.UsableSize(block.p);
+    const size_t common = std::min(bytes, block.bytes);
+    std::string error = ledger_.Remove(block.p);
+    if (!error.empty()) return error;
+    const auto* const data = static_cast<const unsigned char*>(block.p);
+    const std::vector<unsigned char> contents(data, data + common);
+    void* const p =
+        slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
+    if (p != nullptr) {
+      if (p != block.p) return "Reallocate moved the block";
+      if (slab_.UsableSize(p) < bytes) return "Reallocate made too little";
+      if (!std::equal(contents.begin(), contents.end(), data)) {
+        return "Reallocate lost the contents";
+      }
+      block_bytes_ += slab_.UsableSize(p) - before;
+      block.bytes = bytes;
+    }
+    return ledger_.Add(block.p, block.bytes, block.alignment);
+  }
+
+  std::string Walk() {
+    std::map<void*, size_t> seen;
+    bool twice = false;
+    slab_.ForEachLive([&](void* p, size_t bytes) {
+      twice = !seen.emplace(p, bytes).second || twice;
+    });
+    if (twice) return "ForEachLive() visits a block twice";
+    if (seen.size() != live_.size()) return "ForEachLive() miscounts";
+    for (const Block& block : live_) {
+      const auto found = seen.find(block.p);
+      if (found == seen.end()) return "ForEachLive() misses a block";
+      if (found->second != slab_.UsableSize(block.p)) {
+        return "ForEachLive() gives a wrong size";
+      }
+    }
+    return "";
+  }
+
+  std::string Compare() const {
+    const AllocatorStats stats = slab_.Stats();
+    const std::pair<const char*, bool> facts[] = {
+        {"identity", stats.IdentityHolds()},
+        {"live", stats.live() == block_bytes_},
+        {"allocations", stats.allocations() - stats.deallocations() ==
+                            live_.size()},
+        {"failures", stats.failures() == failures_},
+        {"committed", stats.committed() <= mapper_.outstanding_bytes()},
+    };
+    for (const auto& [name, holds] : facts) {
+      if (!holds) return std::string("wrong counter: ") + name;
+    }
+    const SizeHistogram sizes = slab_.Histogram();
+    return sizes.allocations() - sizes.deallocations() == live_.size()
+               ? ""
+               : "wrong histogram";
+  }
+
+  std::string Drain() {
+    mapper_.FailFrom(0, 0, ENOMEM);
+    std::string error = ledger_.Check();
+    while (error.empty() && !live_.empty()) {
+      error = Deallocate(live_.size() - 1, true);
+    }
+    if (!error.empty()) return error;
+    slab_.Purge();
+    // A decommit that failed is tried again.
+    slab_.Purge();
+    const AllocatorStats stats = slab_.Stats();
+    if (stats.live() != 0) return "live blocks that nobody has";
+    if (stats.committed() != stats.metadata()) return "memory is kept";
+    return Compare();
+  }
+
+  static constexpr uint64_t kForEver = std::numeric_limits<uint64_t>::max() / 2;
+
+  ManualClock clock_;
+  FaultyMapper& mapper_;
+  BasicSlabAllocator<Policy> slab_{
+      SlabOptions{.decay_ns = 0, .clock = &clock_, .mapper = &mapper_}};
+  BlockLedger ledger_;
+  std::vector<Block> live_;
+  size_t block_bytes_ = 0;
+  uint64_t failures_ = 0;
+};
+
+}  // namespace
+
+const ProgramKind kSlabProgram = {"Slab", kSetup, kOps, RunSlabProgram};
+
+std::string RunSlabProgram(const Program& program) {
+  FaultyMapper mapper;
+  std::string error = program.setup[0] % 2 == 0
+                          ? Model<Unchecked>(mapper).Run(program)
+                          : Model<Checked>(mapper).Run(program);
+  if (error.empty() && mapper.outstanding_bytes() != 0) {
+    error = "the destructor kept memory of the mapper";
+  }
+  return error;
+}
+
+}  // namespace mmsb
