@@ -1,5 +1,5 @@
-// The bytes are a program for a tower of adaptors (allocator_adaptors_run.h), which is
-// run against a model of each of its floors.
+// The bytes are a program for a tower of adaptors (allocator_adaptors_run.h),
+// which is run against a model of each of its floors.
 
 #include <cstddef>
 #include <cstdint>

@@ -207,7 +207,8 @@ class Tower {
 
   template <class A, class... Args>
   void Put(FloorKind kind, Args&&... args) {
-    floors_.push_back(std::make_unique<FloorOf<A>>(std::forward<Args>(args)...));
+    floors_.push_back(
+        std::make_unique<FloorOf<A>>(std::forward<Args>(args)...));
     entries_.push_back({kind, floors_.back().get()});
   }
 
@@ -281,7 +282,8 @@ class Tower {
       if (!std::has_single_bit(step.b) || Refusals() != refusals) return "";
       for (const Entry& entry : entries_) {
         // A pool serves no more than a block, an arena not what overflows.
-        if (entry.kind == kPool || (entry.kind == kArena && step.a > 1u << 30)) {
+        if (entry.kind == kPool ||
+            (entry.kind == kArena && step.a > 1u << 30)) {
           return "";
         }
       }
@@ -380,17 +382,16 @@ uint64_t OrElse(uint64_t value, uint64_t otherwise) {
 
 }  // namespace
 
-const ProgramKind kAllocatorAdaptorsProgram = {"AllocatorAdaptors", kSetup,
-                                               kOps,
-                                               RunAllocatorAdaptorsProgram};
+const ProgramKind kAllocatorAdaptorsProgram = {
+    "AllocatorAdaptors", kSetup, kOps, RunAllocatorAdaptorsProgram};
 
 std::string RunAllocatorAdaptorsProgram(const Program& program) {
   const auto& setup = program.setup;
   FailingUpstream upstream(
       {.fail_at = OrElse(setup[6], FailingUpstream::kNever),
        .fail_from = OrElse(setup[7], FailingUpstream::kNever),
-       .max_bytes = std::min<size_t>(OrElse(setup[5], kUpstreamBytes),
-                                     kUpstreamBytes),
+       .max_bytes =
+           std::min<size_t>(OrElse(setup[5], kUpstreamBytes), kUpstreamBytes),
        .max_alignment = size_t{1} << 16});
   std::string error = Tower(program, upstream).Run(program);
   if (error.empty() && upstream.bytes() != 0) {

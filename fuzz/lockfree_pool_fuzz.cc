@@ -1,5 +1,5 @@
-// The bytes are a program for a LockFreePool on one thread or several (lockfree_pool_run.h), which is
-// run against a model of blocks.
+// The bytes are a program for a LockFreePool on one thread or several
+// (lockfree_pool_run.h), which is run against a model of blocks.
 
 #include <cstddef>
 #include <cstdint>

@@ -40,9 +40,12 @@ constexpr ProgramKind::Value kSetup[] = {
 };
 
 constexpr ProgramKind::Op kOps[] = {
-    {"kAllocate", kByte, kByte},      {"kAllocateSized", kSize, kAlignment},
-    {"kDeallocate", kByte, kByte},    {"kDeallocateId", kByte, kByte},
-    {"kDeallocateMany", kByte, kByte}, {"kDetach", kByte},
+    {"kAllocate", kByte, kByte},
+    {"kAllocateSized", kSize, kAlignment},
+    {"kDeallocate", kByte, kByte},
+    {"kDeallocateId", kByte, kByte},
+    {"kDeallocateMany", kByte, kByte},
+    {"kDetach", kByte},
     {"kReplace", kByte},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
@@ -176,8 +179,7 @@ class Turns {
         {"peak", stats.peak() >= most_live_ * stride},
         {"free", stats.free() == bytes - stats.peak()},
         {"allocations", stats.allocations() == allocations_},
-        {"deallocations",
-         stats.deallocations() == allocations_ - live_.size()},
+        {"deallocations", stats.deallocations() == allocations_ - live_.size()},
         {"failures", stats.failures() == failures_},
     };
     for (const auto& [name, holds] : facts) {
@@ -281,8 +283,7 @@ std::string Run(const Program& program) {
         {.block_size = setup[0] + 1,
          .capacity = setup[1],
          .alignment = setup[2] == 0 ? 0 : size_t{1} << (setup[2] - 1) % 9,
-         .magazine_blocks =
-             setup[3] == 0 ? 0 : size_t{1} << (setup[3] - 1) % 6,
+         .magazine_blocks = setup[3] == 0 ? 0 : size_t{1} << (setup[3] - 1) % 6,
          .max_threads = setup[4] % 4},
         AllocatorRef(upstream));
     if (pool.capacity() != setup[1]) return "wrong capacity";

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "fuzz/slab_run.h"
 #include "fuzz/program.h"
+#include "fuzz/slab_run.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes) {
   return mmsb::FuzzProgram(mmsb::kSlabProgram, {data, bytes});

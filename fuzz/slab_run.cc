@@ -91,9 +91,8 @@ class Model {
         }
         return error;
       case Op::kAllocateAtLeast:
-        return Allocate(step.a, step.b, [&] {
-          return slab_.AllocateAtLeast(step.a, step.b);
-        });
+        return Allocate(step.a, step.b,
+                        [&] { return slab_.AllocateAtLeast(step.a, step.b); });
       case Op::kAllocateZeroed:
         return AllocateZeroed(step.a, step.b);
       case Op::kDeallocate:
@@ -127,9 +126,8 @@ class Model {
   template <class Call>
   std::string Allocate(size_t bytes, size_t alignment, Call call) {
     const size_t committed = slab_.Stats().committed();
-    const bool too_much =
-        bytes > kSystemBytes || alignment > kSystemBytes ||
-        committed > 4 * kSystemBytes;
+    const bool too_much = bytes > kSystemBytes || alignment > kSystemBytes ||
+                          committed > 4 * kSystemBytes;
     if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
     const uint64_t failed = mapper_.failures();
     const SizedBlock block = call();
@@ -224,8 +222,8 @@ class Model {
     const std::pair<const char*, bool> facts[] = {
         {"identity", stats.IdentityHolds()},
         {"live", stats.live() == block_bytes_},
-        {"allocations", stats.allocations() - stats.deallocations() ==
-                            live_.size()},
+        {"allocations",
+         stats.allocations() - stats.deallocations() == live_.size()},
         {"failures", stats.failures() == failures_},
         {"committed", stats.committed() <= mapper_.outstanding_bytes()},
     };
