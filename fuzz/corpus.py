@@ -201,7 +201,134 @@ def allocator_adaptors():
     )
 
 
+def page_allocator():
+    k = Kind("page_allocator")
+    a = k.Allocate
+    mixed = {"Allocate": 6, "AllocateId": 2, "AllocateAt": 3, "Acquire": 2, "Release": 2, "Free": 5}
+    mixed |= {"SetMetadata": 2, "Advance": 1, "Write": 2, "Snapshot": 1, "Restore": 1, "Unknown": 1}
+    every = a(100) + k.AllocateId(64, 7) + k.AllocateAt(30, 1) + k.Acquire(0) + k.Free(0) + k.SetMetadata(1, 40) + k.Advance(1, 3)
+    every += k.Advance(1, 2) + k.Snapshot() + k.Write(1, 9) + k.Release(0) + k.Release(0) + k.Free(0) + k.Restore() + k.Unknown(99)
+    ids = b"".join(k.AllocateId(8, n) for n in (0, 1, 3, 63, 64, 65, 4096, 1 << 32, BIG - 2, BIG - 1, 3, 1 << 40))
+    return {
+        "empty": b"",
+        "every": k.make(alignment_log2=6) + every * 2,
+        "sizes": k.make(alignment_log2=12) + b"".join(a(n) for n in (0, 1, 4095, 4096, 4097, BIG - 1, BIG - 100, 1 << 63)),
+        "ids": k.make(alignment_log2=3) + ids + a(8) * 70 + k.Free(3) * 40 + ids,
+        "places": k.make(alignment_log2=4) + b"".join(k.AllocateAt(50, n) for n in range(8)) + k.Snapshot() + k.Free(2) * 4 + k.Snapshot(),
+        "quota": k.make(quota_bytes=512, alignment_log2=6) + a(60) * 10 + k.Free(0) * 3 + a(65) * 3,
+        "holds": k.make() + a(9) * 3 + k.Acquire(1) * 5 + k.Free(1) + k.Release(1) * 6 + k.Free(1) * 2,
+        "fails": k.make(alignment_log2=5, fail_at=3) + a(32) * 5 + k.Snapshot() + k.Free(0) * 2 + k.Restore(),
+        "fails-for-good": k.make(alignment_log2=5, fail_from=5) + a(32) * 4 + k.Snapshot() + k.Free(0) * 2 + k.Restore() * 2,
+        "held-in-the-way": k.make(alignment_log2=5) + a(9) + k.Snapshot() + a(9) + k.Acquire(1) + k.Restore() + k.Release(1) + k.Restore(),
+        "restored": k.make(alignment_log2=5) + a(9) * 20 + k.Snapshot() + (k.Free(3) * 9 + a(30) * 5 + k.Write(2, 77) + k.Restore()) * 2,
+    } | {f"churn-{s}": k.make(quota_bytes=(0, 8192)[s % 2], alignment_log2=s, upstream_max_bytes=1 << 14) + k.churn(s, 120, mixed) for s in range(1, 7)}
+
+
+def lockfree_page_allocator():
+    k = Kind("lockfree_page_allocator")
+    mixed = {"Allocate": 6, "AllocateSingles": 3, "Free": 6, "FreeHalf": 2, "FreeNewest": 2, "FreeWrong": 1}
+    mixed |= {"Purge": 1, "Recover": 1, "Detach": 1, "Compare": 2}
+    every = k.Allocate(1, 0) + k.Allocate(4, 1) + k.AllocateSingles(40, 0) + k.FreeHalf(1, 0) + k.Free(0, 1) + k.FreeNewest(9, 0)
+    every += k.FreeWrong(3, 2) + k.Compare() + k.Purge() + k.Detach(0, 0) + k.Recover()
+    orders = b"".join(k.Allocate(n, 0) for n in range(12))
+    threads, at_once = 1, 2
+    return {
+        "empty": b"",
+        "every": k.make(frames=600) + every * 2,
+        "threads": k.make(frames=600, flags=threads) + every * 3,
+        "orders": k.make(frames=1050) + orders * 2 + k.Free(3, 0) * 9 + orders,
+        "one-frame": k.make() + k.Allocate(1, 0) * 2 + k.Free(0, 0) + k.Allocate(1, 0),
+        "all-single": k.make(frames=320) + k.AllocateSingles(63, 0) * 6 + k.FreeNewest(63, 0) * 3 + k.AllocateSingles(63, 0) * 4,
+        "all-huge": k.make(frames=1024) + k.Allocate(10, 0) * 3 + k.Free(0, 0) + k.Allocate(10, 0) + k.Purge(),
+        "halves": k.make(frames=513) + k.Allocate(10, 0) + k.FreeHalf(0, 0) * 9 + k.Allocate(9, 0) + k.Allocate(8, 0),
+        "wrong": k.make(frames=130) + orders + b"".join(k.FreeWrong(n, 2 * m) for n in (0, 1, 64, 130, 131, 255) for m in range(12)),
+        "stolen": k.make(frames=128, flags=threads) + (k.AllocateSingles(63, 0) + k.FreeNewest(63, 1) + k.AllocateSingles(63, 0) * 2 + k.FreeNewest(63, 0) * 2) * 2,
+        "at-once": k.make(frames=600, flags=threads | at_once) + k.churn(3, 120, mixed),
+        "purged": k.make(frames=1100 - 1) + (k.Allocate(10, 0) * 2 + k.FreeNewest(2, 0) + k.Purge() + k.AllocateSingles(3, 0)) * 2,
+    } | {f"churn-{s}": k.make(frames=(100, 500, 512, 1000)[s % 4], flags=s % 2) + k.churn(s, 100, mixed) for s in range(1, 9)}
+
+
+def delta():
+    k = Kind("delta")
+    mixed = {"Set": 8, "Fill": 4, "Commit": 4, "Wide": 2, "Undo": 1, "Associate": 1, "WrongSize": 1, "Parts": 1}
+    every = k.Set(3, 9) + k.Commit() + k.Fill(5, 20) + k.Wide(2, 30) + k.Set(7, 1) + k.Commit() + k.Associate()
+    every += k.Undo() + k.WrongSize(10) + k.WrongSize(0) + b"".join(k.Parts(n, m) for n in range(4) for m in (0, 1, 9))
+    return {"empty": b"", "no-bytes": k.make() + every, "no-change": k.make(page_bytes=9) + k.Commit() * 4 + k.Associate()} | {
+        f"{n}-bytes": k.make(page_bytes=n, seed=n % 251) + every + k.churn(n, 60, mixed) for n in (1, 7, 8, 9, 63, 64, 65, 127, 255, 300, 1025)
+    }
+
+
+def simd_mask():
+    k = Kind("simd_mask")
+    mixed = {"Set": 8, "Flip": 4, "Copy": 1, "Mask": 3, "BlockMask": 3, "Difference": 2, "Algebra": 1, "Runs": 1}
+    every = k.Set(3, 9) + k.Mask() + k.Flip(20, 99) + k.BlockMask(0, 0) + k.BlockMask(0, 1) + k.BlockMask(0, 7) + k.Difference(5)
+    every += k.Algebra(3, 0) + k.Algebra(0, 9) + k.Algebra(8, 64) + k.Runs(0, 0) + k.Runs(13, 5) + k.Copy() + k.Difference(0)
+    return {"empty": b"", "no-bytes": k.make() + every} | {
+        f"{n}-bytes": k.make(bytes=n, before_offset=n % 64, after_offset=n % 7, mask_offset=n % 3, seed=n % 256) + every + k.churn(n, 20, mixed)
+        for n in (1, 7, 8, 9, 31, 63, 64, 65, 127, 128, 250, 255, 256, 300, 513, 1030)
+    }
+
+
+def delta_kernels():
+    k = Kind("delta_kernels")
+    mixed = {"Set": 8, "Flip": 4, "Every": 2, "Delta": 3, "Wide": 2, "Next": 2}
+    every = k.Set(3, 9) + k.Delta() + k.Flip(20, 99) + k.Next() + k.Every(2, 1) + k.Delta() + k.Wide(9, 70) + k.Next() + k.Set(3, 8)
+    return {"empty": b"", "no-bytes": k.make() + every} | {
+        f"{n}-bytes": k.make(page_bytes=n, seed=n % 256) + every + k.churn(n, 30, mixed)
+        for n in (1, 7, 8, 9, 31, 63, 64, 65, 127, 128, 250, 255, 256, 300, 513, 1030)
+    }
+
+
+def delta_codec():
+    def page(kind, size):
+        return bytes([kind, size & 255, size >> 8])
+
+    def runs(*pairs, payload):
+        flat = [len(pairs)] + [n for pair in pairs for n in pair]
+        return b"".join(varint(n) for n in flat) + payload
+
+    def contents(size, seed, count):
+        rng = random.Random(seed)
+        return page(2, size) + bytes(b for _ in range(count) for b in (rng.randrange(256), rng.randrange(17), rng.randrange(256)))
+
+    dense, sparse, whole = b"\x01", b"\x02", b"\x03"
+    return {
+        "empty": b"",
+        "no-form": page(0, 9) + b"\x00abc",
+        "dense": page(0, 9) + dense + b"\x81\x01xyz",
+        "dense-spare-bits": page(0, 9) + dense + b"\x81\x03xyzz",
+        "dense-short": page(0, 9) + dense + b"\x81",
+        "dense-payload-short": page(0, 9) + dense + b"\xff\x01xyz",
+        "sparse": page(0, 300) + sparse + runs((3, 2), (200, 4), payload=b"abcdef"),
+        "sparse-to-the-end": page(0, 300) + sparse + runs((0, 1), (297, 2), payload=b"abc"),
+        "sparse-past-the-end": page(0, 300) + sparse + runs((0, 1), (297, 3), payload=b"abcd"),
+        "sparse-empty-run": page(0, 300) + sparse + runs((5, 0), payload=b""),
+        "sparse-no-gap": page(0, 300) + sparse + runs((5, 1), (0, 2), payload=b"abc"),
+        "sparse-many-runs": page(0, 300) + sparse + varint(1 << 62) + b"aa",
+        "sparse-long-varint": page(0, 300) + sparse + b"\x80" * 12 + b"\x00",
+        "sparse-cut": page(0, 300) + sparse + runs((3, 200), payload=b"a" * 199),
+        "whole": page(0, 20) + whole + bytes(range(20)),
+        "whole-short": page(0, 20) + whole + bytes(range(19)),
+        "message-short": page(1, 20) + bytes(range(30)),
+        "message-zeros": page(1, 20) + bytes(100),
+    } | {f"contents-{n}": contents(n, n, c) for n, c in ((1, 1), (8, 3), (64, 64), (255, 9), (300, 200), (1000, 2), (4096, 30), (4097, 900), (0, 0))}
+
+
+def varint(n):
+    out = b""
+    while n >= 128:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
 CORPORA = {
+    "delta": delta,
+    "delta_codec": delta_codec,
+    "delta_kernels": delta_kernels,
+    "lockfree_page_allocator": lockfree_page_allocator,
+    "page_allocator": page_allocator,
+    "simd_mask": simd_mask,
     "allocator_adaptors": allocator_adaptors,
     "arena": arena,
     "lockfree_pool": lockfree_pool,
