@@ -63,12 +63,12 @@ struct DeviceInfo {
 //   Destroy-    gone             gone; returns the failure     gone; DataLoss
 //   Stream
 //
-// A stream becomes failed when one of its operations fails, or waits for an
-// event that is a failure. What was submitted behind that operation is skipped,
-// never done out of order; so nothing runs upon data that did not arrive. A
-// copy or a fill that failed leaves the bytes of its destination undefined, and
-// no other bytes. A device that is lost stays lost, and its memory with it:
-// Health() tells.
+// A stream becomes failed when one of its operations fails, or waits (with
+// kFail) for an event that is a failure. What was submitted behind that
+// operation is skipped, never done out of order; so nothing runs upon data that
+// did not arrive. A copy or a fill that failed leaves the bytes of its
+// destination undefined, and no other bytes. A device that is lost stays lost,
+// and its memory with it: Health() tells.
 //
 // Thread-safety: any call, any thread. Two threads that share a stream do not
 // know the order of what they submit; each then awaits an event of its own
@@ -89,6 +89,8 @@ struct DeviceInfo {
 //   status = device.Synchronize(stream);
 class Device {
  public:
+  enum class IfFailed { kFail, kGoOn };
+
   struct MemoryUse {
     size_t used = 0;   // bytes of allocations
     size_t total = 0;  // bytes of memory
@@ -156,8 +158,13 @@ class Device {
 
   // What is submitted to `stream` from now on is done after `event`. An event
   // lies always in the past of the submission, so streams cannot wait for each
-  // other in a circle.
-  virtual absl::Status Wait(StreamId stream, DeviceEvent event) = 0;
+  // other in a circle. kGoOn is for who needs the order and not the data: the
+  // wait is not a failure when the event is one, and is never skipped.
+  virtual absl::Status Wait(StreamId stream, DeviceEvent event,
+                            IfFailed if_failed) = 0;
+  absl::Status Wait(StreamId stream, DeviceEvent event) {
+    return Wait(stream, event, IfFailed::kFail);
+  }
 
   // True when the event was reached and nothing before it failed. Never waits.
   virtual absl::StatusOr<bool> Reached(DeviceEvent event) = 0;

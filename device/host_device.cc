@@ -327,7 +327,9 @@ absl::StatusOr<DeviceEvent> HostDevice::Record(StreamId stream) {
   return DeviceEvent{stream, (*found)->ledger.submitted()};
 }
 
-absl::Status HostDevice::Wait(StreamId stream, DeviceEvent event) {
+absl::Status HostDevice::Wait(StreamId stream, DeviceEvent event,
+                              IfFailed /*if_failed*/) {
+  // Nothing fails here.
   absl::MutexLock lock(mutex_);
   const absl::StatusOr<bool> reached = ReachedLocked(event);
   if (!reached.ok()) return reached.status();

@@ -57,6 +57,7 @@ class HostDevice final : public Device {
   ~HostDevice() override;
 
   using Device::Copy;
+  using Device::Wait;
 
   [[nodiscard]] absl::Status Health() const override;
   absl::StatusOr<DevicePointer> Allocate(size_t bytes) override;
@@ -73,7 +74,8 @@ class HostDevice final : public Device {
   absl::Status Run(StreamId stream,
                    absl::AnyInvocable<void() &&> work) override;
   absl::StatusOr<DeviceEvent> Record(StreamId stream) override;
-  absl::Status Wait(StreamId stream, DeviceEvent event) override;
+  absl::Status Wait(StreamId stream, DeviceEvent event,
+                    IfFailed if_failed) override;
   absl::StatusOr<bool> Reached(DeviceEvent event) override;
   absl::Status Await(DeviceEvent event) override;
   absl::Status Synchronize(StreamId stream) override;

@@ -531,7 +531,8 @@ absl::StatusOr<DeviceEvent> SimulatedDevice::Record(StreamId stream) {
   return DeviceEvent{stream, (*found)->ledger.submitted()};
 }
 
-absl::Status SimulatedDevice::Wait(StreamId stream, DeviceEvent event) {
+absl::Status SimulatedDevice::Wait(StreamId stream, DeviceEvent event,
+                                   IfFailed if_failed) {
   absl::MutexLock lock(mutex_);
   Fault fault = Fault::kNone;
   if (absl::Status status = Begin(Call::kWait, stream, 0, &fault);
@@ -549,9 +550,11 @@ absl::Status SimulatedDevice::Wait(StreamId stream, DeviceEvent event) {
   Submit(stream, **found, end,
          {.stream = {},
           .effect =
-              [this, event](bool) {
+              [this, event, if_failed](bool) {
                 mutex_.AssertHeld();
-                return ReachedLocked(event).status();
+                return if_failed == IfFailed::kGoOn
+                           ? absl::OkStatus()
+                           : ReachedLocked(event).status();
               },
           .fault = fault});
   return absl::OkStatus();

@@ -197,6 +197,9 @@ TEST_F(SimulatedDeviceTest, AFailureSkipsWhatIsBehindItAndWhoWaitsForIt) {
   ASSERT_TRUE(device_.Run(stream_, [&] { ran += 1; }).ok());
   ASSERT_TRUE(device_.Wait(waiting, failed).ok());
   ASSERT_TRUE(device_.Run(waiting, [&] { ran += 10; }).ok());
+  // Who waits for the order alone goes on.
+  ASSERT_TRUE(
+      device_.Wait(apart, failed, SimulatedDevice::IfFailed::kGoOn).ok());
   ASSERT_TRUE(device_.Run(apart, [&] { ran += 100; }).ok());
   EXPECT_TRUE(absl::IsUnavailable(device_.Synchronize(waiting)));
   EXPECT_TRUE(device_.Synchronize(apart).ok());
