@@ -53,11 +53,13 @@ namespace mmsb {
 //
 // Memory goes back to the system when a slab's last block came home and then
 // either Purge() was called or SlabOptions::decay_ns passed, in a process that
-// does nothing, too; a forked child first takes or gives a batch. The decay
-// also empties stacks that nobody owns, and sends home what lay in the depots
-// all the while. What it cannot reach is the stacks of living threads: at most
-// 32 KiB, or 8 blocks, of each class that the thread uses. Purge() empties
-// those of its caller.
+// does nothing, too; a forked child first takes or gives a batch. Of a slab
+// that is in use, but that no block left or came to for so long, what fills
+// whole granules and is free goes back as well, but stays committed and is not
+// counted. The decay also empties stacks that nobody owns, and sends home what
+// lay in the depots all the while. What it cannot reach is the stacks of living
+// threads: at most 32 KiB, or 8 blocks, of each class that the thread uses.
+// Purge() empties those of its caller.
 //
 // Null when the mapper has no more, after what lies idle was tried, and for
 // what raw_allocator.h says; always, if the process had no room for its hooks.
@@ -200,8 +202,7 @@ class BasicSlabAllocator {
 
   // Sends what the calling thread, ended threads and the depots keep home, and
   // gives the memory of all empty slabs back to the system: how many bytes. Of
-  // other slabs, what fills whole granules and is not in use goes back too, but
-  // stays committed and is not counted.
+  // other slabs, free granules go back too, and are not counted.
   size_t Purge() noexcept { return heap_.Purge(); }
 
   // What the allocator's thread does every quarter of decay_ns: what was idle

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "allocator/slab_size_classes.h"
 #include "primitives/alignment.h"
@@ -26,6 +27,11 @@ inline constexpr size_t kChunkUnits = kChunkBytes / kUnitBytes;
 // each. Guarded by the lock of the class; `blocks`, `head` and `slab_class` do
 // not change while a block is out, so that whoever holds one may read them.
 struct alignas(kFalseSharingBytes) Slab {
+  // In place of a time: blocks left or came since somebody looked; and since
+  // then what is free of it has no memory.
+  static constexpr int64_t kChanged = std::numeric_limits<int64_t>::max() - 1;
+  static constexpr int64_t kGivenBack = std::numeric_limits<int64_t>::max();
+
   Slab* next = nullptr;  // in the class's list of slabs with free blocks
   Slab* previous = nullptr;
   std::byte* blocks = nullptr;
@@ -35,6 +41,7 @@ struct alignas(kFalseSharingBytes) Slab {
   uint16_t head = 0;              // unit in which the slab begins
   uint8_t slab_class = 0;
   int64_t emptied_at = 0;  // of a unit that waits for the system, nanoseconds
+  int64_t idle_since = 0;  // of a slab in use: no block left or came
   std::array<uint64_t, kInlineBits / 64> inline_bits = {};
 
   [[nodiscard]] const ClassShape& shape() const {
@@ -55,6 +62,7 @@ struct alignas(kFalseSharingBytes) Slab {
     }
     out = 0;
     first_word = 0;
+    idle_since = kChanged;
   }
 
   // Moves up to `most` blocks out, in the order of addresses; how many.
@@ -69,6 +77,7 @@ struct alignas(kFalseSharingBytes) Slab {
       to[i] = blocks + (word * 64 + bit) * its.bytes;
     }
     first_word = static_cast<uint32_t>(word);
+    idle_since = kChanged;
     out += static_cast<uint32_t>(count);
     return count;
   }
@@ -92,6 +101,7 @@ struct alignas(kFalseSharingBytes) Slab {
     if ((free_bits[word] & bit) != 0) return false;
     free_bits[word] |= bit;
     first_word = std::min(first_word, word);
+    idle_since = kChanged;
     --out;
     return true;
   }

@@ -11,6 +11,12 @@
 #include "primitives/os_mutex.h"
 
 namespace mmsb::slab_internal {
+namespace {
+
+// Slabs, while others wait for the lock: each is a few calls of the system.
+constexpr size_t kDiscardsAtOnce = 64;
+
+}  // namespace
 
 size_t Depot::Take(void** to, size_t most) {
   const MutexLock lock(*mutex_);
@@ -56,13 +62,29 @@ void Depot::DrainIdle() {
   least_ = count_;
 }
 
-void Depot::DiscardFree(Memory& memory) {
+void Depot::DiscardIdle(Memory& memory, int64_t now, int64_t deadline) {
+  {
+    const MutexLock lock(*mutex_);
+    for (Slab* slab = with_blocks_; slab != nullptr; slab = slab->next) {
+      if (slab->idle_since == Slab::kChanged) slab->idle_since = now;
+    }
+  }
+  while (!DiscardSome(memory, deadline)) {
+  }
+}
+
+bool Depot::DiscardSome(Memory& memory, int64_t deadline) {
   const MutexLock lock(*mutex_);
+  size_t left = kDiscardsAtOnce;
   for (Slab* slab = with_blocks_; slab != nullptr; slab = slab->next) {
+    if (slab->idle_since > deadline) continue;
+    if (left-- == 0) return false;
+    slab->idle_since = Slab::kGivenBack;
     slab->ForEachFreeRun(memory.granule(), [&](std::byte* begin, size_t bytes) {
       memory.Discard(begin, bytes);
     });
   }
+  return true;
 }
 
 Depot::Counts Depot::GetCounts() {

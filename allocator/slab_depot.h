@@ -64,8 +64,10 @@ class alignas(kFalseSharingBytes) Depot {
   void DrainIdle();
 
   // Gives the memory of whole granules in which no block is out back to the
-  // system; they stay committed. Tells it again of those that it has already.
-  void DiscardFree(Memory& memory);
+  // system, of slabs that no block left or came to since `deadline`, as far as
+  // is known: who changed since the last call did so `now`. They stay
+  // committed. Lets go of the lock at times.
+  void DiscardIdle(Memory& memory, int64_t now, int64_t deadline);
 
   [[nodiscard]] Counts GetCounts();
 
@@ -73,6 +75,8 @@ class alignas(kFalseSharingBytes) Depot {
   size_t TakeFromSlabs(void** to, size_t most) MMSB_REQUIRES(*mutex_);
   void GiveToSlabs(void* const* blocks, size_t count) MMSB_REQUIRES(*mutex_);
   void DrainCount(size_t count) MMSB_REQUIRES(*mutex_);
+  // False when there may be more.
+  [[nodiscard]] bool DiscardSome(Memory& memory, int64_t deadline);
   void Link(Slab* slab) MMSB_REQUIRES(*mutex_);
   void Unlink(Slab* slab) MMSB_REQUIRES(*mutex_);
 

@@ -387,7 +387,8 @@ size_t Heap::Purge() {
     DrainDepots();
   }
   const size_t released = ReleaseIdle();
-  for (Depot& depot : depots_) depot.DiscardFree(memory_);
+  const int64_t now = clock_.Now();
+  for (Depot& depot : depots_) depot.DiscardIdle(memory_, now, now);
   return released;
 }
 
@@ -395,7 +396,11 @@ void Heap::Decay() {
   const MutexLock lock(drain_mutex_);
   DrainOrphans();
   for (Depot& depot : depots_) depot.DrainIdle();
-  units_.ReleaseOlder(clock_.Now() - decay_ns_);
+  const int64_t now = clock_.Now();
+  units_.ReleaseOlder(now - decay_ns_);
+  for (Depot& depot : depots_) {
+    depot.DiscardIdle(memory_, now, now - decay_ns_);
+  }
   large_.Purge();
 }
 

@@ -28,6 +28,7 @@ AIMS = (
     ("shared_emptied", "mmsb", "boost::lockfree", 0.1),
     ("held_after_churn", "mmsb", None, 1.0),
     ("held_after_freeing_nine_tenths", "mmsb", None, 1.0),
+    ("held_two_seconds_later", "mmsb", None, 1.0),
     ("held_after_purge", "mmsb", None, 1.0),
 )
 

@@ -3,10 +3,12 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "allocator/allocator_stats.h"
 #include "bench/allocators/general_workloads.h"
@@ -68,6 +70,9 @@ void Held(benchmark::State& state, Purge purge) {
     }
     live.Thin();
     counter("held_after_freeing_nine_tenths");
+    // What does something by itself, or by the clock, has done it by then.
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    counter("held_two_seconds_later");
     purge(allocator);
     counter("held_after_purge");
   }
