@@ -137,7 +137,7 @@ class MemoryPool {
       if (block == nullptr) return;
       *top_++ = block;
     }
-    AnnotatePoolFreed(this, block, block_size_);
+    TakeBack(block);
   }
 
   // The RawAllocator form serves what fits a block; a larger or stricter
@@ -285,8 +285,8 @@ class MemoryPool {
         .committed = committed_,
         // A block is first handed out while all that were before are live.
         .peak = std::max(peak_blocks_, touched) * stride_,
-        .allocations = allocations_,
-        .deallocations = kCountsCalls<Policy> ? allocations_ - live : 0,
+        .allocations = kCountsCalls<Policy> ? deallocations_ + live : 0,
+        .deallocations = deallocations_,
         .failures = failures_,
     });
   }
@@ -488,6 +488,13 @@ class MemoryPool {
     return HandOut(block);
   }
 
+  void TakeBack(std::byte* block) {
+    // Counted here and not where blocks are handed out: there the caller is
+    // about to store into the block, and stores are what time goes to.
+    if constexpr (kCountsCalls<Policy>) ++deallocations_;
+    AnnotatePoolFreed(this, block, block_size_);
+  }
+
   // The newest of the free blocks that were.
   [[nodiscard]] void* Pop() {
     --top_;
@@ -496,7 +503,6 @@ class MemoryPool {
   }
 
   [[nodiscard]] void* HandOut(std::byte* block) {
-    if constexpr (kCountsCalls<Policy>) ++allocations_;
     AnnotatePoolAllocated(this, block, block_size_);
     return block;
   }
@@ -518,7 +524,7 @@ class MemoryPool {
     if constexpr (kFillsFreed<Policy>) Fill(block, FilledBytes());
     *state = BlockState::kFreed;
     *top_++ = Slot{block, state};
-    AnnotatePoolFreed(this, block, block_size_);
+    TakeBack(block);
   }
 
   // Checked: the state of the live block at `block`; null when there is none.
@@ -810,7 +816,7 @@ class MemoryPool {
   std::byte* fresh_ = nullptr;      // next block that was never handed out
   std::byte* fresh_end_ = nullptr;  // end of its chunk
   size_t stride_;                   // bytes from one block to the next
-  uint64_t allocations_ = 0;
+  uint64_t deallocations_ = 0;
   size_t block_size_;
   [[no_unique_address]] std::conditional_t<Policy::kChecked, CheckedFields,
                                            NoFields> checks_;
