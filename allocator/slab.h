@@ -67,7 +67,8 @@ namespace mmsb {
 // process when the block is not live (double free, never allocated), not of
 // this allocator (foreign pointer), named by an address inside it (interior
 // pointer), or was not allocated with a size and alignment that come to the
-// same block. Its chunks have one bit more for every 8 bytes, 1.6 %.
+// same block. Its chunks have one bit more for every 8 bytes, 1.6 %. Heeds
+// kCountsCalls of the policy: without it Histogram() is empty.
 //
 // Allocate and Deallocate are O(1) up to 32 KiB, but for one call in a batch.
 // Above, they are one system call or two, and O(n) moves of 24 bytes among n
@@ -90,7 +91,7 @@ class BasicSlabAllocator {
 
   // Takes nothing from the mapper until the first allocation.
   explicit BasicSlabAllocator(const Options& options)
-      : heap_(options, Policy::kChecked) {
+      : heap_(options, Policy::kChecked, kCountsCalls<Policy>) {
     AnnotatePoolCreated(this);
   }
   BasicSlabAllocator(const BasicSlabAllocator&) = delete;
@@ -235,7 +236,8 @@ class BasicSlabAllocator {
  private:
   [[nodiscard]] void* Take(size_t bytes, size_t alignment) {
     if (IsSlabRequest(bytes, alignment)) [[likely]] {
-      void* const p = heap_.Pop(SlabClassOf(bytes, alignment));
+      void* const p =
+          heap_.Pop<kCountsCalls<Policy>>(SlabClassOf(bytes, alignment));
       if constexpr (Policy::kChecked) {
         if (p != nullptr) heap_.MarkLive(p);
       }

@@ -66,10 +66,11 @@ void Add(std::atomic<uint64_t>& number, uint64_t n) {
 
 }  // namespace
 
-Heap::Heap(const SlabOptions& options, bool live_bits)
+Heap::Heap(const SlabOptions& options, bool live_bits, bool counts_calls)
     // relaxed: only the number counts.
     : id_(next_heap_id.fetch_add(1, std::memory_order_relaxed)),
       decay_ns_(options.decay_ns),
+      counts_calls_(counts_calls),
       clock_(*options.clock),
       memory_(*options.mapper),
       metadata_(memory_),
@@ -416,11 +417,12 @@ Heap::ClassCounts Heap::CountClasses() {
       const uint64_t in = cache->flows[i].in.load(std::memory_order_relaxed);
       const uint64_t out = cache->flows[i].out.load(std::memory_order_relaxed);
       counts[i].on_stacks += on_stack;
+      if (!counts_calls_) continue;
       counts[i].allocations += pops;
       counts[i].deallocations += Difference(on_stack + pops + out, in);
     }
   }
-  for (size_t i = 0; i < kSlabClasses; ++i) {
+  for (size_t i = 0; i < kSlabClasses && counts_calls_; ++i) {
     counts[i].allocations += bypasses_[i].taken.load(std::memory_order_relaxed);
     counts[i].deallocations +=
         bypasses_[i].given.load(std::memory_order_relaxed);
@@ -430,6 +432,7 @@ Heap::ClassCounts Heap::CountClasses() {
 
 SizeHistogram Heap::Histogram() {
   const MutexLock lock(drain_mutex_);
+  if (!counts_calls_) return {};
   SizeHistogram histogram = large_.Histogram();
   const ClassCounts counts = CountClasses();
   for (size_t i = 0; i < kSlabClasses; ++i) {
@@ -465,8 +468,10 @@ AllocatorStats Heap::Stats() {
   values.committed = memory_.committed();
   // relaxed: counts.
   values.peak = std::max(values.live, peak_.load(std::memory_order_relaxed));
-  values.allocations += large.allocations;
-  values.deallocations += large.deallocations;
+  if (counts_calls_) {
+    values.allocations += large.allocations;
+    values.deallocations += large.deallocations;
+  }
   values.failures = failures_.load(std::memory_order_relaxed);
   return AllocatorStats(values);
 }

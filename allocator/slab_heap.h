@@ -58,12 +58,15 @@ struct BlockCall {
 // does all that is not done in every call.
 class Heap {
  public:
-  Heap(const SlabOptions& options, bool live_bits);
+  // Without `counts_calls` Stats() has no numbers of calls, and Pop() is to be
+  // told so each time.
+  Heap(const SlabOptions& options, bool live_bits, bool counts_calls);
   Heap(const Heap&) = delete;
   Heap& operator=(const Heap&) = delete;
   ~Heap();
 
   // A block of a class, below kSlabClasses; or null.
+  template <bool kCountsCalls>
   [[nodiscard]] void* Pop(size_t slab_class) {
     ThreadCache* const cache = thread_caches.Find(id_);
     if (cache != nullptr) [[likely]] {
@@ -77,9 +80,11 @@ class Heap {
         if (top - 1 != stack.bottom) __builtin_prefetch(top[-2], 1);
         // release: pairs with the acquire in Stack::count; see Stack.
         stack.top.store(top - 1, std::memory_order_release);
-        // relaxed: a count.
-        stack.pops.store(stack.pops.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
+        if constexpr (kCountsCalls) {
+          // relaxed: a count.
+          stack.pops.store(stack.pops.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+        }
         return block;
       }
     }
@@ -155,7 +160,7 @@ class Heap {
   };
   using ClassCounts = std::array<ClassCount, kSlabClasses>;
 
-  // What all threads counted.
+  // What all threads counted; of calls nothing where they are not.
   [[nodiscard]] ClassCounts CountClasses();
 
   void* PopSlowly(size_t slab_class);
@@ -186,6 +191,7 @@ class Heap {
 
   const uint64_t id_;
   const int64_t decay_ns_;
+  const bool counts_calls_;
   const Clock& clock_;
   Memory memory_;
   Metadata metadata_;

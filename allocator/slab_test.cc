@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "allocator/allocator_stats.h"
+#include "allocator/check_policy.h"
 #include "allocator/raw_allocator.h"
 #include "allocator/size_histogram.h"
 #include "allocator/slab_size_classes.h"
@@ -27,6 +28,10 @@ namespace mmsb {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
+
+struct Uncounted : Unchecked {
+  static constexpr bool kCountsCalls = false;
+};
 
 struct Request {
   void* p;
@@ -86,6 +91,30 @@ TEST(SlabAllocator, CountsCallsAndBlocks) {
   EXPECT_EQ(stats.live(), 0u);
   EXPECT_EQ(stats.deallocations(), 2u);
   EXPECT_GE(stats.peak(), kMiB + 1 + 72);
+}
+
+TEST(SlabAllocator, CountsNoCallsWhenToldSo) {
+  BasicSlabAllocator<Uncounted> slab;
+  std::vector<void*> live;
+  for (int i = 0; i < 1000; ++i) {
+    live.push_back(slab.Allocate(65, 8));
+    live.push_back(slab.Allocate(kMiB, 8));
+    slab.Deallocate(live.front());
+    live.erase(live.begin());
+  }
+  size_t bytes = 0;
+  for (void* const p : live) bytes += slab.UsableSize(p);
+  AllocatorStats stats = slab.Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(stats.live(), bytes);
+  EXPECT_EQ(stats.allocations(), 0u);
+  EXPECT_EQ(stats.deallocations(), 0u);
+  EXPECT_EQ(slab.Histogram().allocations(), 0u);
+  for (void* const p : live) slab.Deallocate(p);
+  stats = slab.Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(stats.live(), 0u);
+  EXPECT_EQ(stats.deallocations(), 0u);
 }
 
 TEST(SlabAllocator, TellsHowLargeABlockIs) {
@@ -221,7 +250,7 @@ double ZerosAfter(SlabAllocator& slab, GiveMemoryBack give_memory_back) {
     if (i % 2 == 0) {
       kept.push_back(live[i]);
     } else {
-      slab.Deallocate(live[i].p, 4096, 8);
+      slab.Deallocate(live[i].p, kBlock, 8);
       given.insert(live[i].p);
     }
   }

@@ -92,7 +92,7 @@ def jobs(programs, heaps, only):
 def count_instructions(program, row):
     """Instructions an item of a row, by callgrind: of many iterations less those of few."""
     counts = []
-    for iterations in (50, 150):
+    for iterations in (500, 1500):
         with tempfile.TemporaryDirectory() as folder:
             command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", program]
             command += [f"--benchmark_filter={report_table.exactly([row])}", f"--benchmark_min_time={iterations}x"]
@@ -104,19 +104,19 @@ def count_instructions(program, row):
         counts.append(int(collected.group(1)))
         benchmark = json.loads(done.stdout)["benchmarks"][0]
     items = round(benchmark["items_per_second"] * benchmark["cpu_time"] * 1e-9)
-    return (counts[1] - counts[0]) / 100 / items
+    return (counts[1] - counts[0]) / 1000 / items
 
 
 def instructions(programs):
     """Lines of the table of instructions, for workloads of one thread without a heap's own."""
     workloads = ("pool_churn_1000", "pool_pairs", "arena_8192")
-    lines = []
+    counts = {}
     for program in programs:
         for row in rows_of(program):
             workload, name = row.split("/")[:2]
             if workload in workloads and name not in HEAP_ROWS:
-                lines.append(f"  {workload:20} {name:24} {count_instructions(program, row):8.1f}")
-    return "\n".join(["instructions an item, by callgrind", *sorted(lines)])
+                counts[workload, name] = count_instructions(program, row)
+    return report_table.instructions_text(counts)
 
 
 def machine():

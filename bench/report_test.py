@@ -90,6 +90,22 @@ class TableTest(unittest.TestCase):
         self.assertNotIn("aim", table.text())
 
 
+class InstructionsTest(unittest.TestCase):
+    def test_what_counting_adds_is_judged(self):
+        text = report_table.instructions_text(
+            {
+                ("pool_pairs", "mmsb"): 14.0,
+                ("pool_pairs", "mmsb uncounted"): 13.0,
+                ("pool_pairs", "mmsb slab"): 101.0,
+                ("pool_pairs", "mmsb slab uncounted"): 100.0,
+                ("pool_pairs", "a bare stack"): 9.0,
+            }
+        )
+        self.assertIn("pool_pairs, mmsb / the same uncounted <= 1.02: 1.077, MISSED", text)
+        self.assertIn("pool_pairs, mmsb slab / the same uncounted <= 1.02: 1.010, met", text)
+        self.assertEqual(text.count("aim"), 2)
+
+
 class HeapsTest(unittest.TestCase):
     def test_a_heap_that_is_not_there_is_named(self):
         found, missing = report.find_heaps(folders=())

@@ -1,6 +1,8 @@
 #ifndef MMSB_BENCH_ALLOCATORS_POOL_WORKLOADS_H_
 #define MMSB_BENCH_ALLOCATORS_POOL_WORKLOADS_H_
 
+#include <sys/resource.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -87,10 +89,20 @@ void PoolReplace(benchmark::State& state, Factory factory, size_t count) {
   for (void* block : blocks) pool->Deallocate(block);
 }
 
-// A new pool, `count` blocks taken, and the end of the pool.
+// How often the process touched memory that the system had yet to put there.
+inline double MinorFaults() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_minflt);
+}
+
+// A new pool, `count` blocks taken, and the end of the pool. `faults` is how
+// many there were each time: by the rows that ran before in the process, the
+// heap keeps memory or gives it back.
 template <class Pool, class Factory>
 void PoolGrowth(benchmark::State& state, Factory factory, size_t count) {
   std::vector<void*> blocks(count);
+  const double faults = MinorFaults();
   for (auto _ : state) {
     std::optional<Pool> pool;
     factory(&pool);
@@ -102,23 +114,31 @@ void PoolGrowth(benchmark::State& state, Factory factory, size_t count) {
     for (void* block : blocks) pool->Deallocate(block);
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(count));
+  state.counters["faults"] = benchmark::Counter(
+      MinorFaults() - faults, benchmark::Counter::kAvgIterations);
+}
+
+// What needs few blocks.
+template <class Pool, class Factory>
+void RegisterSmallPool(const std::string& name, Factory factory) {
+  benchmark::RegisterBenchmark("pool_churn_1000/" + name,
+                               [factory](benchmark::State& state) {
+                                 PoolChurn<Pool>(state, factory, 1000);
+                               });
+  benchmark::RegisterBenchmark(
+      "pool_pairs/" + name,
+      [factory](benchmark::State& state) { PoolPairs<Pool>(state, factory); });
 }
 
 // What a pool does once it has its blocks.
 template <class Pool, class Factory>
 void RegisterGrownPool(const std::string& name, Factory factory) {
-  const auto add = [&](const char* workload, auto run) {
-    benchmark::RegisterBenchmark(workload + ("/" + name), run);
-  };
-  add("pool_churn_1000", [factory](benchmark::State& state) {
-    PoolChurn<Pool>(state, factory, 1000);
-  });
-  add("pool_pairs",
-      [factory](benchmark::State& state) { PoolPairs<Pool>(state, factory); });
+  RegisterSmallPool<Pool>(name, factory);
   // 64 MiB of blocks of 64 bytes.
-  add("pool_replace_1Mi", [factory](benchmark::State& state) {
-    PoolReplace<Pool>(state, factory, size_t{1} << 20);
-  });
+  benchmark::RegisterBenchmark(
+      "pool_replace_1Mi/" + name, [factory](benchmark::State& state) {
+        PoolReplace<Pool>(state, factory, size_t{1} << 20);
+      });
 }
 
 template <class Pool, class Factory>
