@@ -54,3 +54,25 @@ def draw(table, heading, folder):
         figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return paths
+
+
+def draw_curves(series, heading, path):
+    """Draws {name: [(bytes, GB/s)]} into path.svg and path.png; returns their paths."""
+    figure, axes = pyplot.subplots(figsize=(9, 5))
+    for name, points in series.items():
+        sizes, rates = zip(*sorted(points))
+        axes.plot(sizes, rates, marker="o", markersize=3, linewidth=1.5, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("bytes in each buffer", fontsize=8)
+    axes.set_ylabel("GB/s, both buffers counted", fontsize=8)
+    axes.grid(True, which="major", linewidth=0.4)
+    axes.tick_params(labelsize=8)
+    axes.legend(fontsize=8)
+    figure.suptitle(heading, fontsize=9)
+    figure.tight_layout()
+    paths = [path + suffix for suffix in (".svg", ".png")]
+    for one in paths:
+        figure.savefig(one, dpi=120)
+    pyplot.close(figure)
+    return paths

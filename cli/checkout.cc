@@ -20,6 +20,7 @@
 #include "cli/paths.h"
 #include "cli/progress_bar.h"
 #include "cli/text.h"
+#include "device/simd/encoded_delta.h"
 #include "memory/log/file_system.h"
 #include "memory/page/page.h"
 #include "memory/page/page_allocator.h"
@@ -95,7 +96,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   const bool force = arguments.Has("force");
 
   absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
-      context.file_system, store_path, {.clock = context.clock});
+      context.file_system, store_path,
+      {.clock = context.clock, .apply_delta = ApplyEncodedDeltaByKernels});
   if (!store.ok()) return store.status();
   if (absl::Status status = CheckOutsideStore(out_path, store_path);
       !status.ok()) {

@@ -19,7 +19,8 @@
 #include "cli/progress_bar.h"
 #include "cli/source_file.h"
 #include "cli/text.h"
-#include "device/simd/simd_mask.h"
+#include "device/simd/delta_kernels.h"
+#include "device/simd/encoded_delta.h"
 #include "memory/delta/delta.h"
 #include "memory/epoch/epoch.h"
 #include "memory/page/page.h"
@@ -35,24 +36,35 @@ namespace {
 // the masks stay in a core's cache.
 constexpr size_t kChunkBytes = 256 * kKiB;
 
+// Room for the delta of a page.
+struct DeltaRoom {
+  explicit DeltaRoom(size_t page_bytes)
+      : mask(Delta::MaskBytes(page_bytes)), payload(page_bytes) {}
+
+  std::vector<uint8_t> mask;
+  std::vector<std::byte> payload;
+};
+
 // Puts the pages that differ into `batch`, from page `first` on.
 absl::Status PutChanges(std::span<const std::byte> before,
                         std::span<const std::byte> after, uint64_t first,
-                        size_t page_bytes, std::span<uint8_t> mask,
+                        size_t page_bytes, DeltaRoom& room,
                         PageStore::Batch& batch) {
   for (size_t at = 0; at < after.size(); at += page_bytes) {
     const std::span<const std::byte> page = after.subspan(at, page_bytes);
-    const size_t changed =
-        GenerateMask(before.subspan(at, page_bytes), page, mask);
+    const size_t changed = MakeDelta(before.subspan(at, page_bytes), page,
+                                     room.mask, room.payload);
     if (changed == 0) continue;
     const PageId id = PageId::FromValue(first + at / page_bytes);
     absl::Status status;
     if (changed > page_bytes / 2) {
       status = batch.PutWhole(id, page, changed);
     } else {
-      absl::StatusOr<Delta> delta = Delta::FromMask(mask, page);
-      if (!delta.ok()) return delta.status();
-      status = batch.Put(id, *delta, page);
+      const auto end = room.payload.begin() + static_cast<ptrdiff_t>(changed);
+      status = batch.Put(id,
+                         Delta::FromTrustedParts(page_bytes, room.mask,
+                                                 {room.payload.begin(), end}),
+                         page);
     }
     if (!status.ok()) return status;
   }
@@ -70,7 +82,7 @@ absl::Status PutDifference(PageStore::Snapshot& previous, SourceFile& source,
   if (!after_page.ok()) return after_page.status();
   const std::span<std::byte> before = (*before_page)->contents();
   const std::span<std::byte> after = (*after_page)->contents();
-  std::vector<uint8_t> mask(Delta::MaskBytes(page_bytes));
+  DeltaRoom room(page_bytes);
 
   for (uint64_t done = 0; done < source.bytes();) {
     const size_t bytes = static_cast<size_t>(
@@ -90,7 +102,7 @@ absl::Status PutDifference(PageStore::Snapshot& previous, SourceFile& source,
     }
     if (absl::Status status =
             PutChanges(before.first(whole), after.first(whole), first,
-                       page_bytes, mask, batch);
+                       page_bytes, room, batch);
         !status.ok()) {
       return status;
     }
@@ -128,7 +140,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       PageStore::Open(context.file_system, store_path,
                       {.mode = PageStore::Mode::kCreate,
                        .clock = context.clock,
-                       .on_wait = on_wait});
+                       .on_wait = on_wait,
+                       .apply_delta = ApplyEncodedDeltaByKernels});
   if (!opened.ok()) return opened.status();
   PageStore& store = **opened;
   absl::StatusOr<SourceFile> source =

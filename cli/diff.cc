@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,8 +13,8 @@
 #include "cli/command.h"
 #include "cli/progress_bar.h"
 #include "cli/text.h"
+#include "device/simd/encoded_delta.h"
 #include "device/simd/simd_mask.h"
-#include "memory/delta/delta.h"
 #include "memory/page/page.h"
 #include "memory/page/page_allocator.h"
 #include "memory/store/page_store.h"
@@ -40,7 +39,6 @@ absl::StatusOr<Totals> PrintPages(PageStore::Snapshot& a,
   if (!page_a.ok()) return page_a.status();
   absl::StatusOr<Page*> page_b = memory.Allocate({.bytes = kChunkBytes});
   if (!page_b.ok()) return page_b.status();
-  std::vector<uint8_t> mask(Delta::MaskBytes(page_bytes));
 
   Totals totals;
   ProgressBar progress(context, "comparing");
@@ -66,8 +64,8 @@ absl::StatusOr<Totals> PrintPages(PageStore::Snapshot& a,
     }
     for (size_t i = 0; i < run; ++i) {
       const size_t differ =
-          GenerateMask(bytes_a.subspan(i * page_bytes, page_bytes),
-                       bytes_b.subspan(i * page_bytes, page_bytes), mask);
+          CountDifferences(bytes_a.subspan(i * page_bytes, page_bytes),
+                           bytes_b.subspan(i * page_bytes, page_bytes));
       if (differ == 0) continue;
       absl::FPrintF(context.out, "page %d: %s\n", first + i,
                     CountText(differ, "byte"));
@@ -84,7 +82,8 @@ absl::StatusOr<Totals> PrintPages(PageStore::Snapshot& a,
 absl::StatusOr<int> Run(const Arguments& arguments,
                         const CommandContext& context) {
   absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
-      context.file_system, arguments.Path(0), {.clock = context.clock});
+      context.file_system, arguments.Path(0),
+      {.clock = context.clock, .apply_delta = ApplyEncodedDeltaByKernels});
   if (!store.ok()) return store.status();
   absl::StatusOr<PageStore::Snapshot> a =
       (*store)->SnapshotAt(arguments.EpochAt(1));

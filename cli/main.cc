@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "cli/checkout.h"
 #include "cli/command.h"
 #include "cli/commit.h"
@@ -18,7 +20,9 @@
 #include "cli/log.h"
 #include "cli/program.h"
 #include "cli/stat.h"
+#include "cli/text.h"
 #include "cli/verify.h"
+#include "device/simd/simd_target.h"
 #include "memory/log/posix_file_system.h"
 #include "primitives/os_clock.h"
 
@@ -48,6 +52,15 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "mmsb: cannot change to '%s': %s\n", directory,
                  std::strerror(errno));
     return 1;
+  }
+  if (const char* const target = std::getenv("MMSB_SIMD_TARGET");
+      target != nullptr) {
+    if (const absl::Status status = mmsb::ForceSimdTarget(target);
+        !status.ok()) {
+      std::fprintf(stderr, "mmsb: MMSB_SIMD_TARGET: %s\n",
+                   mmsb::EscapedText(std::string(status.message())).c_str());
+      return 2;
+    }
   }
   const std::array commands = {
       &mmsb::CommitCommand(), &mmsb::LogCommand(),    &mmsb::CheckoutCommand(),

@@ -108,7 +108,9 @@ const Command& StatCommand() {
 what opening it reads (the last checkpoint, and the log from there on),
 the counters of the allocator that holds the page tables in memory
 (live + cached + free + metadata = committed), and the SIMD
-instructions that differences are computed with on this machine.)",
+instructions that differences are computed with: the best that this
+machine has, or those that MMSB_SIMD_TARGET names in the environment
+of any mmsb command; a wrong name lists the right ones.)",
       .examples = "mmsb stat state.mmsb",
       .operands = {{.name = "STORE"}},
       .run = Run};

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/progress_bar.h"
 #include "cli/text.h"
+#include "device/simd/encoded_delta.h"
 #include "memory/store/page_store.h"
 
 namespace mmsb {
@@ -26,7 +27,8 @@ absl::StatusOr<VerifyReport> Verify(PageStore& store,
 absl::StatusOr<int> Run(const Arguments& arguments,
                         const CommandContext& context) {
   absl::StatusOr<std::unique_ptr<PageStore>> store = PageStore::Open(
-      context.file_system, arguments.Path(0), {.clock = context.clock});
+      context.file_system, arguments.Path(0),
+      {.clock = context.clock, .apply_delta = ApplyEncodedDeltaByKernels});
   if (!store.ok()) return store.status();
   absl::StatusOr<VerifyReport> report = Verify(**store, context);
   if (!report.ok()) return report.status();

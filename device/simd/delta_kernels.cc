@@ -92,8 +92,8 @@ size_t MakeDeltaKernel(const uint8_t* HWY_RESTRICT before,
                        const uint8_t* HWY_RESTRICT after, size_t bytes,
                        uint8_t* HWY_RESTRICT mask,
                        uint8_t* HWY_RESTRICT payload) {
-  return MaskLoop(before, after, bytes, mask,
-                  AppendPayload{after, bytes, payload});
+  AppendPayload append{after, bytes, payload};
+  return MaskLoop(before, after, bytes, mask, append);
 }
 
 // Writes the bytes at `from`, in order, to those of the 64 bytes at `page`

@@ -102,5 +102,51 @@ TEST(DifferentialTest, AllTargetsAgreeWithTheReference) {
   ASSERT_TRUE(ForceSimdTarget("").ok());
 }
 
+// Buffers so long that the mask is written around the caches: in one call, and
+// in calls for pieces, which are not.
+TEST(DifferentialTest, LongBuffersAreAsTheirPieces) {
+  constexpr size_t kPieceBytes = 8 << 20;
+  std::mt19937_64 random(8);
+  const size_t bytes = (33 << 20) + 777;
+  std::vector<std::byte> before(bytes), after;
+  FillWords(before, random);
+  after = before;
+  Change(after, 3'000, random);
+  std::vector<uint8_t> expected(MaskBytes(bytes));
+  size_t changed = 0;
+  for (size_t at = 0; at < bytes; at += kPieceBytes) {
+    const size_t piece = std::min(kPieceBytes, bytes - at);
+    changed +=
+        GenerateMask(std::span(before).subspan(at, piece),
+                     std::span(after).subspan(at, piece),
+                     std::span(expected).subspan(at / 8, MaskBytes(piece)));
+  }
+  const Delta delta = MakeDelta(before, after);
+  ASSERT_EQ(delta.changed_bytes(), changed);
+  std::vector<uint8_t> mask(expected.size() + 70);
+  std::vector<std::byte> payload(bytes);
+  for (const std::string_view target : SimdTargets()) {
+    ASSERT_TRUE(ForceSimdTarget(target).ok());
+    // Where a line begins in the mask, and where one does not.
+    for (const size_t offset : {size_t{0}, size_t{1}, size_t{37}}) {
+      std::ranges::fill(mask, uint8_t{0xA5});
+      const std::span<uint8_t> actual =
+          std::span(mask).subspan(offset, expected.size());
+      ASSERT_EQ(GenerateMask(before, after, actual), changed) << target;
+      ASSERT_TRUE(std::ranges::equal(actual, expected)) << target;
+      ASSERT_TRUE(std::ranges::all_of(std::span(mask).first(offset),
+                                      [](uint8_t b) { return b == 0xA5; }));
+      ASSERT_EQ(mask[offset + expected.size()], 0xA5) << target;
+    }
+    const std::span<uint8_t> actual =
+        std::span(mask).subspan(11, expected.size());
+    ASSERT_EQ(MakeDelta(before, after, actual, payload), changed) << target;
+    ASSERT_TRUE(std::ranges::equal(actual, expected)) << target;
+    ASSERT_EQ(std::memcmp(payload.data(), delta.payload().data(), changed), 0)
+        << target;
+  }
+  ASSERT_TRUE(ForceSimdTarget("").ok());
+}
+
 }  // namespace
 }  // namespace mmsb

@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "device/simd/mask_algebra.cc"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
 // After foreach_target.h, which it needs.
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -55,12 +56,29 @@ HWY_INLINE uint8_t ByteOf(Operand operand, size_t i) {
                               next << (8 - operand.shift));
 }
 
+// From so many bytes on the output is written around the caches, so that its
+// lines are not read before: together with the operands it is more than they
+// hold.
+constexpr size_t kStreamBytes = size_t{12} << 20;
+
 template <bool kShiftA, bool kShiftB, class Operation>
 HWY_INLINE void Loop(Operation operation, Operand a, Operand b, size_t bytes,
                      uint8_t* out) {
   const Tag tag;
   const size_t step = hn::Lanes(tag) * 8;
   size_t i = 0;
+  if (bytes >= kStreamBytes && a.bytes != out && b.bytes != out) {
+    for (; (reinterpret_cast<uintptr_t>(out) + i) % step != 0; ++i) {
+      out[i] = static_cast<uint8_t>(
+          operation(unsigned{ByteOf(a, i)}, unsigned{ByteOf(b, i)}));
+    }
+    for (; bytes - i >= step; i += step) {
+      hn::Stream(
+          operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i)),
+          tag, reinterpret_cast<uint64_t*>(out + i));
+    }
+    hwy::FlushStream();
+  }
   for (; bytes - i >= 4 * step; i += 4 * step) {
     // All loads before the first store: `out` may be `a` or `b`.
     const Vector v0 =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <span>
 #include <string>
@@ -93,6 +94,30 @@ TEST_P(MaskAlgebraTest, EveryShiftAndLength) {
   }
   ExpectAll(3, 17, 300, 40'003);
   ExpectAll(0, 0, 0, 80'000);
+}
+
+// Masks so long that the output is written around the caches: in one call, and
+// in calls for pieces, which are not.
+TEST_P(MaskAlgebraTest, LongMasksAreAsTheirPieces) {
+  constexpr size_t kPieceBits = 32 << 20;
+  const size_t bits = (12 << 20) * 8 + 12'345;
+  Mask a(bits / 8 + 16);
+  for (size_t i = 0; i + 8 <= a.size(); i += 8) {
+    const uint64_t word = random_();
+    std::memcpy(a.data() + i, &word, sizeof(word));
+  }
+  const Mask b(a.rbegin(), a.rend());
+  for (const Binary& binary : {kBinary[0], kBinary[2]}) {
+    const MaskView a_view(a, 5, bits), b_view(b, 0, bits);
+    Mask expected(a.size()), out(a.size());
+    for (size_t at = 0; at < bits; at += kPieceBits) {
+      const size_t piece = std::min(kPieceBits, bits - at);
+      binary.function(a_view.Sub(at, piece), b_view.Sub(at, piece),
+                      MaskSpan(expected, 11 + at, piece));
+    }
+    binary.function(a_view, b_view, MaskSpan(out, 11, bits));
+    ASSERT_TRUE(std::ranges::equal(out, expected)) << binary.name;
+  }
 }
 
 TEST_P(MaskAlgebraTest, TheOutputMayBeAnOperand) {

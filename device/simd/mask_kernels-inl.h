@@ -13,8 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -101,17 +101,36 @@ HWY_INLINE uint64_t PartialWordOf(ByteTag tag, const uint8_t* before,
 constexpr size_t kUnrolledWords = 4;
 constexpr size_t kTurnBytes = kUnrolledWords * kWordBytes;
 
-// Writes the mask of where `bytes` bytes differ, and returns how many do; calls
-// visit(word, i) for each word of it that is not 0, in order, where i is the
-// first byte that the word describes. A Visit with kIgnores is never called.
+// From so many bytes on no cache is taken to hold the two inputs: then the mask
+// is written around the caches, so that its lines are not read before, and the
+// inputs are asked for ahead of the loads, as the hardware itself does not over
+// the ends of pages.
+constexpr size_t kStreamBytes = size_t{32} << 20;
+constexpr size_t kAheadBytes = 4096;
+
+// Calls visit(word, i) for each of the words that is not 0.
+template <size_t kWords, class Visit>
+HWY_INLINE void VisitWords(const uint64_t (&words)[kWords], size_t i,
+                           Visit& visit) {
+  if constexpr (!Visit::kIgnores) {
+    uint64_t any = 0;
+    for (size_t w = 0; w < kWords; ++w) any |= words[w];
+    if (any == 0) return;
+    for (size_t w = 0; w < kWords; ++w) {
+      if (words[w] != 0) visit(words[w], i + w * kWordBytes);
+    }
+  }
+}
+
+// The bytes from `i` to `end` of MaskLoop; `i` is a multiple of 8.
 template <class Visit>
-HWY_INLINE size_t MaskLoop(const uint8_t* HWY_RESTRICT before,
-                           const uint8_t* HWY_RESTRICT after, size_t bytes,
-                           uint8_t* HWY_RESTRICT mask, Visit&& visit) {
+HWY_INLINE size_t MaskPart(const uint8_t* HWY_RESTRICT before,
+                           const uint8_t* HWY_RESTRICT after, size_t i,
+                           size_t end, uint8_t* HWY_RESTRICT mask,
+                           Visit& visit) {
   const ByteTag tag;
   size_t differing = 0;
-  size_t i = 0;
-  for (; bytes - i >= kTurnBytes; i += kTurnBytes) {
+  for (; end - i >= kTurnBytes; i += kTurnBytes) {
     // All loads before the first store: faster where mask and inputs lie at the
     // same offset in their pages.
     uint64_t words[kUnrolledWords];
@@ -123,26 +142,76 @@ HWY_INLINE size_t MaskLoop(const uint8_t* HWY_RESTRICT before,
       differing += hwy::PopCount(words[w]);
       std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
     }
-    if constexpr (!std::remove_reference_t<Visit>::kIgnores) {
-      if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
-      for (size_t w = 0; w < kUnrolledWords; ++w) {
-        if (words[w] != 0) visit(words[w], i + w * kWordBytes);
-      }
-    }
+    VisitWords(words, i, visit);
   }
-  while (i < bytes) {
-    const size_t count = HWY_MIN(bytes - i, kWordBytes);
-    const uint64_t word =
+  while (i < end) {
+    const size_t count = HWY_MIN(end - i, kWordBytes);
+    const uint64_t words[1] = {
         count == kWordBytes ? WordOf(tag, before + i, after + i)
-                            : PartialWordOf(tag, before + i, after + i, count);
-    differing += hwy::PopCount(word);
-    std::memcpy(mask + i / 8, &word, (count + 7) / 8);
-    if constexpr (!std::remove_reference_t<Visit>::kIgnores) {
-      if (word != 0) visit(word, i);
-    }
+                            : PartialWordOf(tag, before + i, after + i, count)};
+    differing += hwy::PopCount(words[0]);
+    std::memcpy(mask + i / 8, &words[0], (count + 7) / 8);
+    VisitWords(words, i, visit);
     i += count;
   }
   return differing;
+}
+
+#if HWY_TARGET != HWY_SCALAR
+// The bytes from `*i` on, as far as whole lines of the mask go and there is
+// something to ask for ahead.
+template <class Visit>
+HWY_INLINE size_t MaskStream(const uint8_t* HWY_RESTRICT before,
+                             const uint8_t* HWY_RESTRICT after, size_t* i,
+                             size_t end, uint8_t* HWY_RESTRICT mask,
+                             Visit& visit) {
+  constexpr size_t kWords = 8;
+  constexpr size_t kLineBytes = kWords * kWordBytes;
+  const ByteTag tag;
+  const hn::Full128<uint64_t> pair;
+  size_t differing = 0;
+  for (; end - *i >= kLineBytes + kAheadBytes; *i += kLineBytes) {
+    const uint8_t* const b = before + *i;
+    const uint8_t* const a = after + *i;
+    uint64_t words[kWords];
+    for (size_t w = 0; w < kWords; ++w) {
+      hwy::Prefetch(b + w * kWordBytes + kAheadBytes);
+      hwy::Prefetch(a + w * kWordBytes + kAheadBytes);
+    }
+    for (size_t w = 0; w < kWords; ++w) {
+      words[w] = WordOf(tag, b + w * kWordBytes, a + w * kWordBytes);
+      differing += hwy::PopCount(words[w]);
+    }
+    auto* const line = reinterpret_cast<uint64_t*>(mask + *i / 8);
+    for (size_t w = 0; w < kWords; w += 2) {
+      hn::Stream(hn::Dup128VecFromValues(pair, words[w], words[w + 1]), pair,
+                 line + w);
+    }
+    VisitWords(words, *i, visit);
+  }
+  hwy::FlushStream();
+  return differing;
+}
+#endif
+
+// Writes the mask of where `bytes` bytes differ, and returns how many do; calls
+// visit(word, i) for each word of it that is not 0, in order, where i is the
+// first byte that the word describes. A Visit with kIgnores is never called.
+template <class Visit>
+HWY_INLINE size_t MaskLoop(const uint8_t* HWY_RESTRICT before,
+                           const uint8_t* HWY_RESTRICT after, size_t bytes,
+                           uint8_t* HWY_RESTRICT mask, Visit& visit) {
+  size_t i = 0;
+  size_t differing = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (bytes >= kStreamBytes) {
+    const size_t to_line = (0 - reinterpret_cast<uintptr_t>(mask)) % 64;
+    differing += MaskPart(before, after, 0, to_line * 8, mask, visit);
+    i = to_line * 8;
+    differing += MaskStream(before, after, &i, bytes, mask, visit);
+  }
+#endif
+  return differing + MaskPart(before, after, i, bytes, mask, visit);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -28,7 +28,8 @@ struct Ignore {
 size_t GenerateMaskKernel(const uint8_t* HWY_RESTRICT before,
                           const uint8_t* HWY_RESTRICT after, size_t bytes,
                           uint8_t* HWY_RESTRICT mask) {
-  return MaskLoop(before, after, bytes, mask, Ignore());
+  Ignore ignore;
+  return MaskLoop(before, after, bytes, mask, ignore);
 }
 
 // Whether any of the kTurnBytes bytes differs.

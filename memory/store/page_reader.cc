@@ -19,9 +19,11 @@
 
 namespace mmsb {
 
-PageReader::PageReader(TransactionLog& log, size_t page_bytes)
+PageReader::PageReader(TransactionLog& log, size_t page_bytes,
+                       EncodedDeltaApplier apply_delta)
     : log_(log),
       page_bytes_(page_bytes),
+      apply_delta_(apply_delta),
       scratch_(PageVersion::kMaxDepth * (PageVersion::kBytes + page_bytes)) {}
 
 absl::Status PageReader::Read(const PageTable& table, uint64_t first,
@@ -121,7 +123,7 @@ absl::Status PageReader::Rebuild(const PageVersion& version,
   while (count > 0) {
     --count;
     if (absl::Status status =
-            ApplyEncodedDelta(steps[count].form, steps[count].encoded, out);
+            apply_delta_(steps[count].form, steps[count].encoded, out);
         !status.ok()) {
       return status;
     }

@@ -8,6 +8,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "memory/delta/delta_codec.h"
 #include "memory/log/transaction_log.h"
 #include "memory/store/page_table.h"
 #include "memory/store/page_version.h"
@@ -24,7 +25,8 @@ namespace mmsb {
 // 1 reads.
 class PageReader {
  public:
-  PageReader(TransactionLog& log, size_t page_bytes);
+  PageReader(TransactionLog& log, size_t page_bytes,
+             EncodedDeltaApplier apply_delta);
 
   // Fills `out`, a whole number of pages, from page `first` of `table`; the
   // pages must be below table.pages(). Stops at the first failure.
@@ -42,6 +44,7 @@ class PageReader {
 
   TransactionLog& log_;
   const size_t page_bytes_;
+  const EncodedDeltaApplier apply_delta_;
   std::vector<std::byte> scratch_;
 };
 

@@ -349,7 +349,7 @@ class PageStore::Verifier final : public Loader {
            absl::FunctionRef<void(uint64_t, uint64_t)> progress)
       : Loader(store, log, /*start=*/0, /*unusable=*/0),
         log_(log),
-        reader_(log, store.page_bytes()),
+        reader_(log, store.page_bytes(), store.options_.apply_delta),
         buffer_(kPagesAtOnce * store.page_bytes()),
         page_bytes_(store.page_bytes()),
         progress_(progress) {}
@@ -928,7 +928,7 @@ PageStore::Snapshot::Snapshot(PageStore& store, Epoch epoch, uint64_t bytes,
       epoch_(epoch),
       bytes_(bytes),
       table_(std::move(table)),
-      reader_(*store.log_, store.page_bytes()) {}
+      reader_(*store.log_, store.page_bytes(), store.options_.apply_delta) {}
 
 absl::Status PageStore::Snapshot::Read(PageId first, std::span<std::byte> out) {
   const size_t page_bytes = store_->page_bytes();
@@ -1102,7 +1102,7 @@ absl::Status PageStore::Batch::ZeroTail() {
   // the new end must not come back when the state grows.
   const uint64_t last = table_.pages() - 1;
   std::vector<std::byte> before(page_bytes);
-  PageReader reader(*store_->log_, page_bytes);
+  PageReader reader(*store_->log_, page_bytes, store_->options_.apply_delta);
   if (absl::Status status = reader.Read(table_, last, before); !status.ok()) {
     return status;
   }

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "allocator/allocator_stats.h"
 #include "memory/delta/delta.h"
+#include "memory/delta/delta_codec.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
 #include "memory/log/store_header.h"
@@ -159,6 +160,8 @@ class PageStore {
     Clock& clock = Clock::System();
     // Called once, before waiting for another writer.
     std::function<void()> on_wait = nullptr;
+    // How pages are rebuilt from their deltas.
+    EncodedDeltaApplier apply_delta = ApplyEncodedDelta;
   };
 
   class Snapshot;
