@@ -75,12 +75,23 @@ HWY_INLINE uint64_t WordOf(ByteTag tag, const uint8_t* before,
                            const uint8_t* after) {
   const size_t lanes = hn::Lanes(tag);
   uint64_t word = 0;
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   for (size_t i = 0; i < kWordBytes; i += lanes) {
     const auto differs =
         hn::Ne(hn::LoadU(tag, before + i), hn::LoadU(tag, after + i));
     word |= BitsOf(tag, differs) << i;
   }
   return word;
+#else
+  // Vectors are compared for equality, and one word is inverted faster than
+  // several of them.
+  for (size_t i = 0; i < kWordBytes; i += lanes) {
+    const auto equal =
+        hn::Eq(hn::LoadU(tag, before + i), hn::LoadU(tag, after + i));
+    word |= BitsOf(tag, equal) << i;
+  }
+  return ~word;
+#endif
 }
 
 // The same for the last `bytes` < kWordBytes; the bits beyond them are 0,
