@@ -1,9 +1,10 @@
 // Making and applying deltas beside memcpy of as many bytes. An item is a page
 // of 4 KiB; 256 pages are taken in turn, so that they lie in the second cache.
 //
-//   mmsb           the mask by device/simd, and the payload
-//   mmsb scalar    by memory/delta alone
-//   memcpy         the page, from one place to another
+//   mmsb             by device/simd, into a new Delta
+//   mmsb in place    by device/simd, into memory that is there already
+//   mmsb scalar      by memory/delta
+//   memcpy           the page, from one place to another
 //
 // The pages differ in
 //
@@ -23,7 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "benchmark/benchmark.h"
-#include "device/simd/simd_mask.h"
+#include "device/simd/delta_kernels.h"
 #include "memory/delta/delta.h"
 
 namespace mmsb {
@@ -82,11 +83,18 @@ void Run(benchmark::State& state, const Pattern& pattern, Work work) {
 }
 
 void MakeBySimd(Pages& pages, size_t page) {
-  uint8_t mask[Delta::MaskBytes(kPageBytes)];
-  const std::span<const std::byte> after = Pages::Of(pages.after, page);
-  GenerateMask(Pages::Of(pages.before, page), after, mask);
-  absl::StatusOr<Delta> delta = Delta::FromMask(mask, after);
+  Delta delta =
+      MakeDelta(Pages::Of(pages.before, page), Pages::Of(pages.after, page));
   benchmark::DoNotOptimize(delta);
+}
+
+void MakeInPlace(Pages& pages, size_t page) {
+  static uint8_t mask[Delta::MaskBytes(kPageBytes)];
+  static std::byte payload[kPageBytes];
+  size_t changed = MakeDelta(Pages::Of(pages.before, page),
+                             Pages::Of(pages.after, page), mask, payload);
+  benchmark::DoNotOptimize(changed);
+  benchmark::ClobberMemory();
 }
 
 void MakeScalar(Pages& pages, size_t page) {
@@ -95,7 +103,12 @@ void MakeScalar(Pages& pages, size_t page) {
   benchmark::DoNotOptimize(delta);
 }
 
-void Apply(Pages& pages, size_t page) {
+void ApplyBySimd(Pages& pages, size_t page) {
+  ApplyDelta(pages.deltas[page], Pages::Of(pages.scratch, page));
+  benchmark::ClobberMemory();
+}
+
+void ApplyScalar(Pages& pages, size_t page) {
   absl::Status status =
       pages.deltas[page].Apply(Pages::Of(pages.scratch, page));
   benchmark::DoNotOptimize(status);
@@ -120,9 +133,12 @@ void Register(const std::string& workload, const std::string& row,
 int main(int argc, char** argv) {
   for (const mmsb::Pattern& pattern : mmsb::kPatterns) {
     mmsb::Register("delta_make_", "mmsb", pattern, &mmsb::MakeBySimd);
+    mmsb::Register("delta_make_", "mmsb in place", pattern,
+                   &mmsb::MakeInPlace);
     mmsb::Register("delta_make_", "mmsb scalar", pattern, &mmsb::MakeScalar);
     mmsb::Register("delta_make_", "memcpy", pattern, &mmsb::Copy);
-    mmsb::Register("delta_apply_", "mmsb", pattern, &mmsb::Apply);
+    mmsb::Register("delta_apply_", "mmsb", pattern, &mmsb::ApplyBySimd);
+    mmsb::Register("delta_apply_", "mmsb scalar", pattern, &mmsb::ApplyScalar);
     mmsb::Register("delta_apply_", "memcpy", pattern, &mmsb::Copy);
   }
   benchmark::Initialize(&argc, argv);

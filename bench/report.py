@@ -3,6 +3,7 @@
 
     ./bazelw run -c opt //bench:report
     ./bazelw run -c opt //bench:report -- --plots FOLDER [--rounds 10] [--only WORKLOAD...] [--instructions]
+    ./bazelw run -c opt //bench:memory_report -- ...
 
 Every program is run once a round, with each malloc preloaded in turn, so that all peers share
 whatever else the machine does. A ratio is the median over the rounds of ours / theirs in the

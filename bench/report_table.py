@@ -34,13 +34,31 @@ AIMS = (
     ("held_after_freeing_nine_tenths", "mmsb", None, 1.0),
     ("held_two_seconds_later", "mmsb", None, 1.0),
     ("held_after_purge", "mmsb", None, 1.0),
+    ("page_lookup_1000", "mmsb", "flat_hash_map", 0.5),
+    ("page_lookup_10000", "mmsb", "flat_hash_map", 0.5),
+    ("page_lookup_100000", "mmsb", "flat_hash_map", 0.5),
+    ("page_lookup_1000000", "mmsb", "flat_hash_map", 0.5),
+    ("page_lookup_1000000_read", "mmsb", "flat_hash_map", 0.5),
+    ("commit_100_deltas", "mmsb", "sqlite", 1.0),
+    ("commit_100_deltas", "mmsb", "lmdb", 1.0),
+    # 80 % of the speed.
+    ("replay_large", "mmsb", "read and checksum", 1.25),
+    ("replay_small", "mmsb", "read and checksum", 1.25),
+    ("read_beside_commits", "mmsb", "alone", 1.1),
 )
 
 # A row that is no allocator: what a hand-over costs by itself, which is subtracted.
 OVERHEAD = "hand-over alone"
 
 # Rows that are a limit, not a peer that could be taken instead.
-LIMITS = ("a bare bump pointer", "a bare stack", "two bare stacks")
+LIMITS = (
+    "a bare bump pointer",
+    "a bare stack",
+    "two bare stacks",
+    "memcpy",
+    "read and checksum",
+    "alone",
+)
 
 # What a row is called that counts no calls, by the row that does.
 UNCOUNTED = "{} uncounted"

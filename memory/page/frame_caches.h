@@ -28,7 +28,7 @@ namespace mmsb {
 // what looks at all caches.
 //
 //   FrameCaches<SystemSync>::Cache& mine = caches.At(0);
-//   if (caches.Put(mine, frame)) frame = caches.Take(mine);
+//   if (caches.Put(mine, frame, number)) frame = caches.Take(mine);
 template <class Sync>
 class FrameCaches {
  public:
@@ -69,8 +69,12 @@ class FrameCaches {
 
   // Whether that frame of the region is in a cache.
   [[nodiscard]] bool Has(size_t frame) const {
+    return count_ != 0 && HasMark(frame);
+  }
+  // The same where there are caches.
+  [[nodiscard]] bool HasMark(size_t frame) const {
     // relaxed: ordered by the magazine, see above.
-    return count_ != 0 && marks_[frame].load(std::memory_order_relaxed);
+    return marks_[frame].load(std::memory_order_relaxed);
   }
 
   // How many of the `n` frames from `first` on come before one in a cache.
@@ -81,13 +85,15 @@ class FrameCaches {
     return i;
   }
 
-  // The owner's: false when the cache is full.
-  [[nodiscard]] bool Put(Cache& cache, std::byte* frame) const {
-    SetMark(frame, true);
+  // The owner's: false when the cache is full. `number` is the frame's, from
+  // the start of the region.
+  [[nodiscard]] bool Put(Cache& cache, std::byte* frame, size_t number) const {
+    // relaxed, both: ordered by the magazine, see above.
+    marks_[number].store(true, std::memory_order_relaxed);
     if (cache.Push(frame)) [[likely]] {
       return true;
     }
-    SetMark(frame, false);
+    marks_[number].store(false, std::memory_order_relaxed);
     return false;
   }
 
@@ -147,15 +153,11 @@ class FrameCaches {
   }
 
  private:
-  void SetMark(const std::byte* frame, bool cached) const {
-    // relaxed: ordered by the magazine, see above.
-    marks_[static_cast<size_t>(frame - region_) / kFrameBytes].store(
-        cached, std::memory_order_relaxed);
-  }
-
   [[nodiscard]] std::byte* Taken(std::byte* frame) const {
     if (frame != nullptr) [[likely]] {
-      SetMark(frame, false);
+      // relaxed: ordered by the magazine, see above.
+      marks_[static_cast<size_t>(frame - region_) / kFrameBytes].store(
+          false, std::memory_order_relaxed);
     }
     return frame;
   }

@@ -200,7 +200,7 @@ class BasicLockFreePageAllocator {
   // The first byte of a run of 2^order frames.
   //   InvalidArgument    there are no runs of that order
   //   ResourceExhausted  none is free (see above), or the system has no memory
-  [[nodiscard]] absl::StatusOr<void*> Allocate(int order) {
+  [[nodiscard, gnu::always_inline]] absl::StatusOr<void*> Allocate(int order) {
     if (order == 0) [[likely]] {
       const thread_cache_registry::Entry& entry =
           thread_cache_registry::EntryOf(cache_id_);
@@ -220,7 +220,7 @@ class BasicLockFreePageAllocator {
   //   InvalidArgument     the order, or the address: outside the region, inside
   //                       a frame, not a multiple of the run
   //   FailedPrecondition  a frame is not allocated
-  absl::Status Free(void* p, int order) {
+  [[gnu::always_inline]] absl::Status Free(void* p, int order) {
     if (order == 0) [[likely]] {
       const thread_cache_registry::Entry& entry =
           thread_cache_registry::EntryOf(cache_id_);
@@ -233,12 +233,12 @@ class BasicLockFreePageAllocator {
         const uint64_t allocated =
             words_[frame / kFramesPerWord].load(std::memory_order_relaxed) >>
             (frame % kFramesPerWord);
-        if ((allocated & 1) == 0 || caches_.Has(frame)) [[unlikely]] {
+        if ((allocated & 1) == 0 || caches_.HasMark(frame)) [[unlikely]] {
           return frame_errors::NotAllocated(frame, frame, 0);
         }
         PoisonFreed(p, kFrameBytes);
         auto* const first = static_cast<std::byte*>(p);
-        if (!caches_.Put(*static_cast<Cache*>(entry.second), first))
+        if (!caches_.Put(*static_cast<Cache*>(entry.second), first, frame))
             [[unlikely]] {
           FreeHalf(*static_cast<Slot*>(entry.first), first);
         }
@@ -703,14 +703,13 @@ class BasicLockFreePageAllocator {
   // Puts what was taken beyond one frame into the cache, the lowest last.
   void Keep(Slot& slot, uint64_t huge, const FrameTaking& taking) {
     const size_t word = static_cast<size_t>(taking.offset) / kFramesPerWord;
-    std::byte* const first =
-        HugeAddress(huge) + word * kFramesPerWord * kFrameBytes;
+    const size_t first = huge * kFramesPerHuge + word * kFramesPerWord;
     for (uint64_t left = taking.more; left != 0;) {
       const int bit = std::bit_width(left) - 1;
       left ^= uint64_t{1} << bit;
       // There is room: several are taken only when it has one frame at most.
-      (void)caches_.Put(*slot.cache,
-                        first + static_cast<size_t>(bit) * kFrameBytes);
+      const size_t frame = first + static_cast<size_t>(bit);
+      (void)caches_.Put(*slot.cache, region_ + frame * kFrameBytes, frame);
     }
     slot.Count(slot.cached, static_cast<uint64_t>(std::popcount(taking.more)));
   }
