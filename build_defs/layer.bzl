@@ -159,7 +159,8 @@ def layer_package():
         name = "layer_files",
         testonly = True,
         srcs = native.glob(["**"]) + [p + ":layer_files" for p in inner],
-        visibility = visibility,
+        # Its test of planted bugs reads what they are planted in.
+        visibility = visibility + ["//fuzz:__pkg__"],
     )
     native.filegroup(
         name = "layer_libraries",

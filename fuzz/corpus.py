@@ -144,7 +144,7 @@ def slab():
 def lockfree_pool():
     k = Kind("lockfree_pool")
     mixed = {"Allocate": 5, "Deallocate": 8, "DeallocateId": 2, "DeallocateMany": 4, "Detach": 1, "Replace": 1}
-    checked, symmetric, threads, at_once = 1, 2, 4, 8
+    checked, symmetric, at_once, threads = 1, 2, 4, 0xA0
     every = k.Allocate(0, 9) + k.Allocate(1, 5) + k.AllocateSized(10, 1) + k.AllocateSized(0, 4) + k.AllocateSized(65, 1)
     every += k.Deallocate(2, 3) + k.DeallocateId(0, 1) + k.DeallocateMany(1, 7) + k.Detach(0) + k.Replace(1)
     base = {"block_size": 63, "capacity": 40}
@@ -168,7 +168,7 @@ def lockfree_pool():
         "full": k.make(block_size=7, capacity=255, magazine_blocks_log2=6) + k.Allocate(0, 31) * 9 + k.DeallocateMany(0, 31) * 9 + k.Allocate(0, 31) * 9,
         "detached": k.make(**base) + (k.Allocate(0, 25) + k.DeallocateMany(0, 13) + k.Detach(0)) * 5,
     } | {
-        f"churn-{seed}": k.make(block_size=31, capacity=20 * seed, magazine_blocks_log2=seed % 4, max_threads=seed, flags=seed % 8) + k.churn(seed, 120, mixed)
+        f"churn-{seed}": k.make(block_size=31, capacity=20 * seed, magazine_blocks_log2=seed % 4, max_threads=seed, flags=seed % 4 + threads * (seed == 7)) + k.churn(seed, 120, mixed)
         for seed in range(1, 8)
     }
 
@@ -314,6 +314,83 @@ def delta_codec():
     } | {f"contents-{n}": contents(n, n, c) for n, c in ((1, 1), (8, 3), (64, 64), (255, 9), (300, 200), (1000, 2), (4096, 30), (4097, 900), (0, 0))}
 
 
+def page_store():
+    k = Kind("page_store")
+    mixed = {"Write": 6, "Set": 3, "Zero": 1, "Resize": 2, "Commit": 5, "Checkpoint": 1, "Abandon": 1, "Reopen": 1, "Read": 2, "Verify": 1}
+    every = k.Resize(1000) + k.Write(10, 9) + k.Commit(3) + k.Set(900, 1) + k.Checkpoint(0) + k.Read(0) + k.Verify() + k.Abandon()
+    every += k.Zero(1) + k.Commit(255) + k.Reopen() + k.Read(1) + k.Resize(0) + k.Commit(0) + k.Read(3)
+    edit = k.Write(90, 40) + k.Commit(1)
+    return {
+        "empty": b"",
+        "every": k.make() + every,
+        "every-with-checkpoints": k.make(page_bytes_log2=1, checkpoints=1) + every,
+        "chain": k.make() + k.Resize(4096 + 90) + k.Write(0, 63) + edit * 20 + k.Reopen() + k.Read(7) + k.Verify(),
+        "chain-with-checkpoints": k.make(checkpoints=1) + k.Resize(2048) + edit * 20 + k.Reopen() + k.Read(9) + k.Read(19),
+        "grows-and-shrinks": k.make(page_bytes_log2=2) + b"".join(k.Resize(n) + k.Write(n, 60) + k.Commit(0) for n in (1, 512, 2047, 2048, 2049, 8192 + 100, 100, 0, 5)) + k.Verify(),
+    } | {f"fails-{n}": k.make(checkpoints=n % 2) + k.Resize(1024) + edit + k.Fail(n, 1) + edit * 3 + k.Reopen() + edit for n in (0, 1, 2, 3, 5, 8, 13)} | {
+        f"churn-{n}": k.make(page_bytes_log2=n, checkpoints=n % 2) + k.Resize(2048) + k.churn(n, 60, mixed) for n in range(1, 5)
+    }
+
+
+def transaction_log():
+    k = Kind("transaction_log")
+    mixed = {"Append": 6, "Checkpoint": 1, "Commit": 4, "Abort": 1, "Reopen": 1, "Crash": 1}
+    one = k.Append(9, 100) + k.Commit(5)
+    every = one + k.Append(3, 0) + k.Append(0, 1030) + k.Checkpoint(40, 24) + k.Commit(0) + k.Append(1, 1) + k.Abort() + k.Reopen() + k.Crash(3)
+    return {
+        "empty": b"",
+        "every": k.make(crash_states=9) + every * 2,
+        "crash-in-a-transaction": k.make(crash_states=31) + one + k.Append(9, 1100) + k.Append(9, 600) + k.Crash(7) + k.Commit(1) + k.Crash(0),
+        "crash-after-each": k.make(crash_states=9) + (one + k.Crash(5)) * 3,
+        "checkpoints": k.make(crash_states=5) + (k.Append(5, 60) + k.Checkpoint(40, 48) + k.Checkpoint(40, 0) + k.Commit(7)) * 4 + k.Crash(7),
+        "aborted": k.make() + one + (k.Append(5, 60) + k.Abort()) * 3 + one + k.Crash(1),
+    } | {f"fails-{n}": k.make(crash_states=4) + one + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)} | {
+        f"churn-{n}": k.make(crash_states=n) + k.churn(n, 40, mixed) for n in range(1, 5)
+    }
+
+
+def log_recovery():
+    k = Kind("log_recovery")
+    mixed = {"Flip": 8, "Cut": 2, "Append": 1, "Zero": 2, "Move": 2, "Remove": 1, "Replace": 1}
+    return {"nothing": k.make(), "empty": b""} | {
+        f"{name}-{file}-{store}": k.make(store=store) + step
+        for store in (1, 3)
+        for file in range(4)
+        for name, step in (
+            ("flip", k.Flip(file, 70)),
+            ("flip-late", k.Flip(file, (1 << 12) + 9)),
+            ("cut", k.Cut(file, 5)),
+            ("append", k.Append(file, 90)),
+            ("zero", k.Zero(file, 64)),
+            ("move", k.Move(file, 128)),
+            ("remove", k.Remove(file)),
+            ("replace", k.Replace(file, 100)),
+        )
+    } | {f"churn-{n}": k.make(store=n) + k.churn(n, n, mixed, lambda r: edge(r, 14)) for n in range(1, 9)}
+
+
+def mmsb_cli():
+    k = Kind("mmsb_cli")
+    every = k.Stat() + k.Log(0) + k.Log(1) + k.Verify() + k.Diff(1, 2) + k.Checkout(1, 0) + k.Checkout(1, 0) + k.Checkout(2, 1)
+    every += k.Commit(1000, 1) + k.Checkout(5, 1) + k.Diff(0, 255) + k.Verify() + k.Log(0)
+    damage = {
+        "flip-header": k.Flip(0, 9),
+        "flip-log": k.Flip(2, 200),
+        "flip-late": k.Flip(2, (1 << 11) + 7),
+        "flip-tip": k.Flip(3, 9),
+        "cut-log": k.Cut(2, 30),
+        "cut-tip": k.Cut(3, 33),
+        "no-header": k.Remove(0),
+        "no-log": k.Remove(2),
+        "no-tip": k.Remove(3),
+        "nothing-left": k.Remove(0) * 4,
+    }
+    nonsense = b"".join(k.Nonsense(n, m) for n in range(12) for m in (0, 5))
+    return {"empty": b"", "nonsense": k.make() + nonsense[:48]} | {f"sound-{n}": k.make(store=n) + every for n in range(4)} | {
+        name: k.make(store=1) + step + every for name, step in damage.items()
+    }
+
+
 def varint(n):
     out = b""
     while n >= 128:
@@ -327,6 +404,10 @@ CORPORA = {
     "delta_codec": delta_codec,
     "delta_kernels": delta_kernels,
     "lockfree_page_allocator": lockfree_page_allocator,
+    "log_recovery": log_recovery,
+    "mmsb_cli": mmsb_cli,
+    "page_store": page_store,
+    "transaction_log": transaction_log,
     "page_allocator": page_allocator,
     "simd_mask": simd_mask,
     "allocator_adaptors": allocator_adaptors,

@@ -39,7 +39,7 @@ constexpr ProgramKind::Op kOps[] = {
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
-constexpr size_t kMaxPageBytes = 1500;
+constexpr size_t kMaxPageBytes = 600;
 
 class Model {
  public:

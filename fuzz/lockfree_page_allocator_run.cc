@@ -67,7 +67,7 @@ class Pair {
   std::string Run(const Program& program) {
     for (size_t i = 0; i < program.steps.size(); ++i) {
       std::string error = Perform(program.steps[i]);
-      if (error.empty()) error = Counts();
+      if (error.empty() && i % 16 == 15) error = Counts();
       if (!error.empty()) return AtStep(i, error);
     }
     std::string error = Compare();

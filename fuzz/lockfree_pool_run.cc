@@ -54,20 +54,32 @@ static_assert(std::size(kOps) == Op::kOpCount);
 // the same each time; where data races are looked for, all at once.
 constexpr uint64_t kCheckedFlag = 1;
 constexpr uint64_t kSymmetricFlag = 2;
-constexpr uint64_t kThreadsFlag = 4;
-constexpr uint64_t kAtOnceFlag = 8;
+constexpr uint64_t kAtOnceFlag = 4;
+// Turns cost a hundred times what they do on one thread, so that few inputs
+// have them, and few steps of these.
+constexpr uint64_t kThreadsMask = 0xF0;
+constexpr uint64_t kThreadsFlags = 0xA0;
+constexpr size_t kMaxTurns = 64;
+constexpr size_t kMaxReplaced = 3;
 constexpr size_t kThreads = 3;
+
+// The threads beside the first, of all programs.
+std::array<std::unique_ptr<OtherThread>, kThreads - 1>& OtherThreads() {
+  static std::array<std::unique_ptr<OtherThread>, kThreads - 1> threads = {
+      std::make_unique<OtherThread>(), std::make_unique<OtherThread>()};
+  return threads;
+}
 
 // Steps of one thread after the other's, with the model looking on.
 template <class Pool>
 class Turns {
  public:
-  Turns(Pool& pool, bool threads) : pool_(pool), others_(threads ? 2 : 0) {
-    for (auto& other : others_) other = std::make_unique<OtherThread>();
-  }
+  Turns(Pool& pool, bool threads) : pool_(pool), threads_(threads) {}
 
   std::string Run(const Program& program) {
-    for (size_t i = 0; i < program.steps.size(); ++i) {
+    const size_t steps = threads_ ? std::min(program.steps.size(), kMaxTurns)
+                                  : program.steps.size();
+    for (size_t i = 0; i < steps; ++i) {
       std::string error = Perform(program.steps[i]);
       if (error.empty()) error = Compare();
       if (!error.empty()) return AtStep(i, error);
@@ -77,12 +89,12 @@ class Turns {
       error = Deallocate(0, live_.size() - 1, false);
     }
     if (error.empty()) error = Compare();
-    // What a thread gave back, all others find.
+    // What a thread gave back, the first one finds.
     for (size_t i = 0; error.empty() && i < pool_.capacity(); ++i) {
-      error = Allocate(i, [this] { return pool_.Allocate(); }, true);
+      error = Allocate(0, [this] { return pool_.Allocate(); }, true);
     }
     while (error.empty() && !live_.empty()) {
-      error = Deallocate(live_.size(), live_.size() - 1, false);
+      error = Deallocate(0, live_.size() - 1, false);
     }
     return error.empty() ? "" : "at the end: " + error;
   }
@@ -90,11 +102,11 @@ class Turns {
  private:
   template <class Work>
   void On(uint64_t thread, Work work) {
-    const size_t index = thread % (others_.size() + 1);
+    const size_t index = threads_ ? thread % kThreads : 0;
     if (index == 0) {
       work();
     } else {
-      others_[index - 1]->Run(work);
+      OtherThreads()[index - 1]->Run(work);
     }
   }
 
@@ -126,8 +138,8 @@ class Turns {
         On(step.a, [this] { pool_.DetachThread(); });
         return "";
       default:
-        if (!others_.empty()) {
-          auto& other = others_[step.a % others_.size()];
+        if (threads_ && replaced_++ < kMaxReplaced) {
+          auto& other = OtherThreads()[step.a % (kThreads - 1)];
           other = nullptr;
           other = std::make_unique<OtherThread>();
         }
@@ -189,7 +201,8 @@ class Turns {
   }
 
   Pool& pool_;
-  std::vector<std::unique_ptr<OtherThread>> others_;
+  const bool threads_;
+  size_t replaced_ = 0;
   BlockLedger ledger_;
   std::vector<void*> live_;
   size_t most_live_ = 0;
@@ -287,7 +300,7 @@ std::string Run(const Program& program) {
          .max_threads = setup[4] % 4},
         AllocatorRef(upstream));
     if (pool.capacity() != setup[1]) return "wrong capacity";
-    const bool threads = (flags & kThreadsFlag) != 0;
+    const bool threads = (flags & kThreadsMask) == kThreadsFlags;
     const bool at_once =
         threads && ((flags & kAtOnceFlag) != 0 || kThreadSanitizer);
     error = at_once ? RunAtOnce(pool, program)

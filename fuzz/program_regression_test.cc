@@ -1,11 +1,28 @@
 // Programs that once went wrong, as PrintProgram() printed them.
 
 #include "fuzz/program.h"
+#include "fuzz/simd_mask_run.h"
 #include "fuzz/slab_run.h"
 #include "gtest/gtest.h"
 
 namespace mmsb {
 namespace {
+
+// Words of a mask were loaded through pointers to words at any address, which
+// UndefinedBehaviorSanitizer reports on the target without vectors.
+TEST(SimdMaskRegressionTest, WordsThatAreNotAligned) {
+  using Op = SimdMaskOp;
+  EXPECT_EQ(RunSimdMaskProgram(
+                {.setup = {/*bytes=*/65, /*before_offset=*/1,
+                           /*after_offset=*/2, /*mask_offset=*/2, /*seed=*/65},
+                 .steps =
+                     {
+                         {Op::kSet, 3, 9},
+                         {Op::kBlockMask, 0, 0},
+                         {Op::kAlgebra, 3, 0},
+                     }}),
+            "");
+}
 
 // A large block was mapped before its place in the directory, found none, and
 // the system took it back no more: committed was above what anything counted.

@@ -27,8 +27,15 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::ScalableTag<uint64_t>;
 using Vector = hn::Vec<Tag>;
 
-HWY_INLINE const uint64_t* Words(const uint8_t* bytes) {
-  return reinterpret_cast<const uint64_t*>(bytes);
+// Words at any address, of which no pointer to a word may be made.
+HWY_INLINE Vector LoadWords(Tag tag, const uint8_t* bytes) {
+  const hn::Repartition<uint8_t, Tag> byte_tag;
+  return hn::BitCast(tag, hn::LoadU(byte_tag, bytes));
+}
+
+HWY_INLINE void StoreWords(Vector words, uint8_t* bytes) {
+  const hn::Repartition<uint8_t, Tag> byte_tag;
+  hn::StoreU(hn::BitCast(byte_tag, words), byte_tag, bytes);
 }
 
 // An operand: bits from bit `shift` of the byte at `bytes` on. A vector or a
@@ -41,9 +48,9 @@ struct Operand {
 
 template <bool kShifted>
 HWY_INLINE Vector VectorOf(Tag tag, Operand operand, size_t i) {
-  const Vector here = hn::LoadU(tag, Words(operand.bytes + i));
+  const Vector here = LoadWords(tag, operand.bytes + i);
   if constexpr (!kShifted) return here;
-  const Vector next = hn::LoadU(tag, Words(operand.bytes + i + 1));
+  const Vector next = LoadWords(tag, operand.bytes + i + 1);
   return hn::Or(hn::ShiftRightSame(here, static_cast<int>(operand.shift)),
                 hn::ShiftLeftSame(next, static_cast<int>(8 - operand.shift)));
 }
@@ -89,15 +96,15 @@ HWY_INLINE void Loop(Operation operation, Operand a, Operand b, size_t bytes,
                                 VectorOf<kShiftB>(tag, b, i + 2 * step));
     const Vector v3 = operation(VectorOf<kShiftA>(tag, a, i + 3 * step),
                                 VectorOf<kShiftB>(tag, b, i + 3 * step));
-    hn::StoreU(v0, tag, reinterpret_cast<uint64_t*>(out + i));
-    hn::StoreU(v1, tag, reinterpret_cast<uint64_t*>(out + i + step));
-    hn::StoreU(v2, tag, reinterpret_cast<uint64_t*>(out + i + 2 * step));
-    hn::StoreU(v3, tag, reinterpret_cast<uint64_t*>(out + i + 3 * step));
+    StoreWords(v0, out + i);
+    StoreWords(v1, out + i + step);
+    StoreWords(v2, out + i + 2 * step);
+    StoreWords(v3, out + i + 3 * step);
   }
   for (; bytes - i >= step; i += step) {
     const Vector v =
         operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i));
-    hn::StoreU(v, tag, reinterpret_cast<uint64_t*>(out + i));
+    StoreWords(v, out + i);
   }
   for (; i < bytes; ++i) {
     out[i] = static_cast<uint8_t>(
@@ -188,7 +195,7 @@ size_t CountKernel(const uint8_t* bytes, size_t count) {
   Vector sum3 = hn::Zero(tag);
   size_t i = 0;
   const auto bits_at = [&](size_t at) HWY_ATTR {
-    return hn::PopulationCount(hn::LoadU(tag, Words(bytes + at)));
+    return hn::PopulationCount(LoadWords(tag, bytes + at));
   };
   for (; count - i >= 4 * step; i += 4 * step) {
     sum0 = hn::Add(sum0, bits_at(i));
@@ -216,7 +223,7 @@ size_t FirstOtherKernel(const uint8_t* bytes, size_t count, uint8_t value) {
   const Vector values = hn::Set(tag, word_of_value);
   size_t i = 0;
   const auto other = [&](size_t at) HWY_ATTR {
-    return hn::Xor(hn::LoadU(tag, Words(bytes + at)), values);
+    return hn::Xor(LoadWords(tag, bytes + at), values);
   };
   for (; count - i >= 4 * step; i += 4 * step) {
     const Vector any = hn::Or(hn::Or(other(i), other(i + step)),

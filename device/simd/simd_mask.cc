@@ -115,6 +115,7 @@ size_t WordMaskKernel(const uint8_t* HWY_RESTRICT before,
                       uint8_t* HWY_RESTRICT mask) {
   // Blocks of 8 bytes, as lanes; no more of them than bits in a byte of mask.
   const hn::CappedTag<uint64_t, 8> tag;
+  const hn::Repartition<uint8_t, hn::CappedTag<uint64_t, 8>> word_bytes_tag;
   const ByteTag byte_tag;
   const size_t lanes = hn::Lanes(tag);
   const size_t blocks = bytes / 8 + (bytes % 8 != 0 ? 1 : 0);
@@ -126,11 +127,13 @@ size_t WordMaskKernel(const uint8_t* HWY_RESTRICT before,
     size_t i = begin;
     for (; end - i >= kWordBytes; i += kWordBytes) {
       for (size_t j = 0; j < kWordBytes; j += lanes * 8) {
-        const auto* const b = reinterpret_cast<const uint64_t*>(before + i + j);
-        const auto* const a = reinterpret_cast<const uint64_t*>(after + i + j);
+        // At any address, so that no pointer to a word may be made of it.
+        const auto b =
+            hn::BitCast(tag, hn::LoadU(word_bytes_tag, before + i + j));
+        const auto a =
+            hn::BitCast(tag, hn::LoadU(word_bytes_tag, after + i + j));
         uint8_t stored[8] = {};
-        hn::StoreMaskBits(tag, hn::Ne(hn::LoadU(tag, b), hn::LoadU(tag, a)),
-                          stored);
+        hn::StoreMaskBits(tag, hn::Ne(b, a), stored);
         word |= static_cast<uint64_t>(stored[0]) << ((i + j - begin) / 8);
       }
     }

@@ -1,0 +1,277 @@
+#include "fuzz/transaction_log_run.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "fuzz/program.h"
+#include "memory/epoch/epoch.h"
+#include "memory/log/faulty_file_system.h"
+#include "memory/log/file_system.h"
+#include "memory/log/prefix_oracle.h"
+#include "memory/log/store_header.h"
+#include "memory/log/transaction_log.h"
+
+namespace mmsb {
+namespace {
+
+using Op = TransactionLogOp;
+using enum ProgramArg;
+using Bytes = std::vector<std::byte>;
+
+constexpr ProgramKind::Value kSetup[] = {
+    {"crash_states", kByte},  // the most that are looked at, in each crash
+};
+
+constexpr ProgramKind::Op kOps[] = {
+    {"kAppend", kByte, kSize},
+    {"kCheckpoint", kByte, kByte},
+    {"kCommit", kByte},
+    {"kAbort"},
+    {"kReopen"},
+    {"kFail", kByte, kByte},
+    {"kCrash", kByte},
+};
+static_assert(std::size(kOps) == Op::kOpCount);
+
+constexpr char kDirectory[] = "store";
+constexpr size_t kMaxDataBytes = 2000;
+// A crash has many states; so many are recovered of each, and so many crashes
+// happen in a program.
+constexpr size_t kMaxCrashes = 3;
+constexpr size_t kMaxTransactions = 20;
+
+Bytes Pattern(size_t bytes, uint64_t seed) {
+  Bytes pattern(bytes);
+  for (size_t i = 0; i < bytes; ++i) {
+    pattern[i] = static_cast<std::byte>(seed * 31 + i * 7);
+  }
+  return pattern;
+}
+
+// A text of what a log holds, which the model writes too.
+void Describe(char kind, uint64_t epoch, std::span<const std::byte> meta,
+              uint64_t data_bytes, std::string& text) {
+  absl::StrAppend(&text, std::string(1, kind), epoch, ":", meta.size(), ".",
+                  meta.empty() ? 0 : std::to_integer<int>(meta[0]), ".",
+                  data_bytes, " ");
+}
+
+class Recorder final : public TransactionLog::Visitor {
+ public:
+  absl::Status OnData(const TransactionLog::Record& record) override {
+    return Note('d', record);
+  }
+  absl::Status OnCheckpoint(const TransactionLog::Record& record) override {
+    return Note('p', record);
+  }
+  absl::Status OnCommit(const TransactionLog::Record& record) override {
+    return Note('c', record);
+  }
+  absl::Status OnLostCommit(Epoch epoch) override {
+    absl::StrAppend(&text, "lost", epoch.value(), " ");
+    return absl::OkStatus();
+  }
+
+  std::string text;
+
+ private:
+  absl::Status Note(char kind, const TransactionLog::Record& record) {
+    Describe(kind, record.epoch.value(), record.meta, record.data_bytes, text);
+    if (record.data_damaged) absl::StrAppend(&text, "damaged ");
+    return absl::OkStatus();
+  }
+};
+
+// The log of `disk`, replayed.
+absl::StatusOr<std::unique_ptr<TransactionLog>> Open(FileSystem& disk,
+                                                     std::string& text) {
+  absl::StatusOr<std::unique_ptr<TransactionLog>> log =
+      TransactionLog::Open(disk, kDirectory, StoreHeader{.store_id = 77},
+                           FileSystem::Access::kReadWrite);
+  if (!log.ok()) return log.status();
+  Recorder recorder;
+  const auto report = (*log)->Replay({.check_data = true}, recorder);
+  if (!report.ok()) return report.status();
+  text = recorder.text;
+  return log;
+}
+
+class Model {
+ public:
+  explicit Model(size_t crash_states) : crash_states_(crash_states + 1) {}
+
+  std::string Run(const Program& program) {
+    if (!disk_.CreateDirectory(kDirectory).ok() ||
+        !disk_.SyncDirectory(".").ok()) {
+      return "no directory";
+    }
+    std::string error = Reopen();
+    for (size_t i = 0; error.empty() && i < program.steps.size(); ++i) {
+      error = Perform(program.steps[i]);
+      if (!error.empty()) return AtStep(i, error);
+    }
+    disk_.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+    failing_ = false;
+    if (error.empty()) error = Reopen();
+    if (error.empty()) error = Crash(0, true);
+    return error.empty() ? "" : "at the end: " + error;
+  }
+
+ private:
+  std::string Reopen() {
+    log_ = nullptr;
+    pending_.clear();
+    std::string text;
+    absl::StatusOr<std::unique_ptr<TransactionLog>> log = Open(disk_, text);
+    if (!log.ok()) return failing_ ? "" : "Open: " + log.status().ToString();
+    log_ = *std::move(log);
+    return Adopt(text);
+  }
+
+  // The state in which the log was found is one that may be.
+  std::string Adopt(const std::string& text) {
+    if (absl::Status status = oracle_.Check(text); !status.ok()) {
+      return status.ToString() + ": " + text;
+    }
+    committed_ = text;
+    return "";
+  }
+
+  std::string Perform(const Program::Step& step) {
+    if (step.op == Op::kFail) {
+      disk_.FailAfter(step.a, FaultyFileSystem::Fault::kShortWrite, step.b % 4);
+      failing_ = true;
+      return "";
+    }
+    if (step.op == Op::kReopen || log_ == nullptr) return Reopen();
+    ++serial_;
+    switch (step.op) {
+      case Op::kAppend:
+        return Append('d', step.a, step.b % kMaxDataBytes);
+      case Op::kCheckpoint:
+        return Append('p', step.a, step.b);
+      case Op::kCommit:
+        return Commit(step.a);
+      case Op::kAbort:
+        pending_.clear();
+        checkpoints_ = false;
+        return Failed(log_->Abort(), "Abort");
+      default:
+        return crashes_++ < kMaxCrashes ? Crash(step.a, false) : "";
+    }
+  }
+
+  // The epoch of the current transaction: each one before has a 'c'.
+  [[nodiscard]] uint64_t Next() const {
+    return static_cast<uint64_t>(
+               std::count(committed_.begin(), committed_.end(), 'c')) +
+           1;
+  }
+
+  // What a failed call means: nothing, where the disk fails; the log is then
+  // opened again.
+  std::string Failed(const absl::Status& status, const char* call) {
+    if (status.ok()) return "";
+    if (!failing_) return std::string(call) + ": " + status.ToString();
+    return Reopen();
+  }
+
+  std::string Append(char kind, size_t meta_bytes, size_t data_bytes) {
+    if (transactions_ >= kMaxTransactions) return "";
+    if (kind == 'd' && checkpoints_) return "";  // these come last
+    const Bytes meta = Pattern(meta_bytes, serial_);
+    const Bytes data = Pattern(data_bytes, serial_ + 1);
+    const absl::Status appended = kind == 'd'
+                                      ? log_->Append(meta, data).status()
+                                      : log_->AppendCheckpoint(meta, data);
+    if (!appended.ok()) return Failed(appended, "Append");
+    if (kind == 'p') checkpoints_ = true;
+    Describe(kind, Next(), meta, data_bytes, pending_);
+    return "";
+  }
+
+  std::string Commit(size_t meta_bytes) {
+    if (transactions_++ >= kMaxTransactions) return "";
+    const Bytes meta = Pattern(meta_bytes, serial_);
+    const uint64_t next = Next();
+    std::string text = committed_ + pending_;
+    Describe('c', next, meta, 0, text);
+    oracle_.Begin(text);
+    pending_.clear();
+    checkpoints_ = false;
+    const absl::StatusOr<Epoch> epoch = log_->Commit(meta);
+    if (!epoch.ok()) return Failed(epoch.status(), "Commit");
+    oracle_.Acknowledge();
+    committed_ = text;
+    return epoch->value() == next ? "" : "a wrong epoch";
+  }
+
+  // Recovers from states that a crash may leave now: at the end from more.
+  std::string Crash(size_t more, bool at_end) {
+    std::string error;
+    size_t number = 0;
+    disk_.ForEachCrashState(
+        {.max_states = at_end ? 64u : 16u}, [&](FaultyFileSystem& left) {
+          if (!error.empty() || number++ > more % 8 + crash_states_) return;
+          std::string text;
+          absl::StatusOr<std::unique_ptr<TransactionLog>> log =
+              Open(left, text);
+          if (!log.ok()) {
+            error = "after a crash: " + log.status().ToString();
+            return;
+          }
+          if (absl::Status status = oracle_.Check(text); !status.ok()) {
+            error = status.ToString() + ": " + text;
+            return;
+          }
+          // What was found stays, and a commit on top is found too.
+          const absl::StatusOr<Epoch> epoch = (*log)->Commit({});
+          if (!epoch.ok()) {
+            error = "Commit after a crash: " + epoch.status().ToString();
+            return;
+          }
+          Describe('c', epoch->value(), {}, 0, text);
+          *log = nullptr;
+          std::string again;
+          log = Open(left, again);
+          if (!log.ok() || again != text) {
+            error = "a commit after a crash was lost: " + again;
+          }
+        });
+    return error;
+  }
+
+  const size_t crash_states_;
+  FaultyFileSystem disk_;
+  std::unique_ptr<TransactionLog> log_;
+  PrefixOracle oracle_{""};
+  std::string committed_;     // what the log holds
+  std::string pending_;       // of the transaction that is not committed yet
+  bool checkpoints_ = false;  // there are some in it
+  bool failing_ = false;
+  uint64_t serial_ = 0;
+  size_t transactions_ = 0;
+  size_t crashes_ = 0;
+};
+
+}  // namespace
+
+const ProgramKind kTransactionLogProgram = {"TransactionLog", kSetup, kOps,
+                                            RunTransactionLogProgram};
+
+std::string RunTransactionLogProgram(const Program& program) {
+  return Model(program.setup[0] % 32).Run(program);
+}
+
+}  // namespace mmsb
