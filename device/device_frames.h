@@ -21,6 +21,7 @@ namespace mmsb {
 // device's own Allocate and Free.
 //
 //   DeviceFrames frames(device);
+//   PageAllocator pages({.alignment = Alignment::FromBytes(256)});
 //   absl::Status status = pages.AddFrames(device.location(), frames);
 class DeviceFrames {
  public:

@@ -49,7 +49,7 @@ namespace mmsb {
 // Who owns what: the host's memory of a page belongs to the caller, and stays
 // where it is until Remove(). The device's is allocated here, from the pool.
 // Device and pool outlive this object; its destructor waits for what is in
-// flight.
+// flight. The pool's callback for want of memory must not call this object.
 //
 // Thread-safety: any call, any thread. Read, Write and Edit of a page may run
 // beside everything else. Who reads or writes a page's memory by another way

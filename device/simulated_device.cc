@@ -412,6 +412,10 @@ absl::Status SimulatedDevice::Copy(StreamId stream,
   auto effect = [this,
                  list = std::vector(copies.begin(), copies.end())](bool whole) {
     mutex_.AssertHeld();
+    // Another thread may have freed it after the submission.
+    if (absl::Status status = memory_.Check(list); !status.ok()) {
+      return Annotate(status);
+    }
     const size_t good = whole ? list.size() : list.size() / 2;
     for (size_t i = 0; i < good; ++i) memory_.Perform(list[i]);
     if (good < list.size()) {
@@ -442,13 +446,13 @@ absl::Status SimulatedDevice::Fill(StreamId stream, DevicePointer pointer,
   }
   absl::StatusOr<Stream*> found = Find(stream);
   if (!found.ok()) return found.status();
-  std::byte* const storage = memory_.Find(pointer, bytes);
-  if (storage == nullptr) {
+  const auto outside = [this, pointer, bytes] {
     return Error(absl::StatusCode::kInvalidArgument,
                  absl::StrFormat("fill of %d bytes at %v: not inside one "
                                  "allocation",
                                  bytes, pointer));
-  }
+  };
+  if (memory_.Find(pointer, bytes) == nullptr) return outside();
   const int64_t begin = std::max(clock_.Now(), (*found)->end);
   const int64_t end =
       After(After(begin, options_.call_ns),
@@ -457,7 +461,11 @@ absl::Status SimulatedDevice::Fill(StreamId stream, DevicePointer pointer,
   Submit(stream, **found, end,
          {.stream = {},
           .effect =
-              [=](bool whole) {
+              [this, pointer, bytes, value, outside](bool whole) {
+                mutex_.AssertHeld();
+                // Another thread may have freed it after the submission.
+                std::byte* const storage = memory_.Find(pointer, bytes);
+                if (storage == nullptr) return outside();
                 std::memset(storage, static_cast<int>(whole ? value : kGarbage),
                             whole ? bytes : bytes - bytes / 2);
                 return absl::OkStatus();
