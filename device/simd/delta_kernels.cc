@@ -123,6 +123,9 @@ HWY_INLINE void ExpandFew(uint64_t word, const uint8_t* HWY_RESTRICT from,
   }
 }
 
+// Bytes of a page that are left alone together where none of them is set.
+constexpr size_t kSkipBytes = 2048;
+
 void ApplyKernel(const uint8_t* HWY_RESTRICT mask,
                  const uint8_t* HWY_RESTRICT payload, size_t payload_bytes,
                  size_t bytes, uint8_t* HWY_RESTRICT page) {
@@ -141,13 +144,23 @@ void ApplyKernel(const uint8_t* HWY_RESTRICT mask,
     }
     at += count;
   };
+  const ByteTag tag;
+  const size_t lanes = hn::Lanes(tag);
   size_t i = 0;
-  for (; bytes - i >= kTurnBytes; i += kTurnBytes) {
-    uint64_t words[kUnrolledWords];
-    std::memcpy(words, mask + i / 8, sizeof(words));
-    if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
-    for (size_t w = 0; w < kUnrolledWords; ++w) {
-      if (words[w] != 0) apply(words[w], i + w * kWordBytes);
+  for (; bytes - i >= kSkipBytes; i += kSkipBytes) {
+    // Most of a sparse mask is skipped in vectors.
+    ByteVector any = hn::Zero(tag);
+    for (size_t j = 0; j < kSkipBytes / 8; j += lanes) {
+      any = hn::Or(any, hn::LoadU(tag, mask + i / 8 + j));
+    }
+    if (hn::AllTrue(tag, hn::Eq(any, hn::Zero(tag)))) continue;
+    for (size_t j = i; j < i + kSkipBytes; j += kTurnBytes) {
+      uint64_t words[kTurnWords];
+      std::memcpy(words, mask + j / 8, sizeof(words));
+      if ((words[0] | words[1] | words[2] | words[3]) == 0) continue;
+      for (size_t w = 0; w < kTurnWords; ++w) {
+        if (words[w] != 0) apply(words[w], j + w * kWordBytes);
+      }
     }
   }
   while (i < bytes) {

@@ -108,9 +108,18 @@ HWY_INLINE uint64_t PartialWordOf(ByteTag tag, const uint8_t* before,
   return word;
 }
 
-// Words assembled in one turn of MaskLoop, and the bytes they describe.
-constexpr size_t kUnrolledWords = 4;
-constexpr size_t kTurnBytes = kUnrolledWords * kWordBytes;
+// Words that kernels look at together, and the bytes they describe.
+constexpr size_t kTurnWords = 4;
+constexpr size_t kTurnBytes = kTurnWords * kWordBytes;
+
+// Words that MaskPart assembles in one turn. Where a word is made of four
+// vectors the compiler would assemble several words in vectors, too, which is
+// slower than one word after another in a register.
+#if HWY_MAX_BYTES <= 16
+constexpr size_t kMaskWords = 1;
+#else
+constexpr size_t kMaskWords = kTurnWords;
+#endif
 
 // From so many bytes on no cache is taken to hold the two inputs: then the mask
 // is written around the caches, so that its lines are not read before, and the
@@ -141,15 +150,15 @@ HWY_INLINE size_t MaskPart(const uint8_t* HWY_RESTRICT before,
                            Visit& visit) {
   const ByteTag tag;
   size_t differing = 0;
-  for (; end - i >= kTurnBytes; i += kTurnBytes) {
+  for (; end - i >= kMaskWords * kWordBytes; i += kMaskWords * kWordBytes) {
     // All loads before the first store: faster where mask and inputs lie at the
     // same offset in their pages.
-    uint64_t words[kUnrolledWords];
-    for (size_t w = 0; w < kUnrolledWords; ++w) {
+    uint64_t words[kMaskWords];
+    for (size_t w = 0; w < kMaskWords; ++w) {
       words[w] =
           WordOf(tag, before + i + w * kWordBytes, after + i + w * kWordBytes);
     }
-    for (size_t w = 0; w < kUnrolledWords; ++w) {
+    for (size_t w = 0; w < kMaskWords; ++w) {
       differing += hwy::PopCount(words[w]);
       std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
     }
