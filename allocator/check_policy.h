@@ -2,6 +2,9 @@
 #define MMSB_ALLOCATOR_CHECK_POLICY_H_
 
 #include <concepts>
+#include <cstddef>
+
+#include "primitives/bytes.h"
 
 namespace mmsb {
 
@@ -28,19 +31,22 @@ concept CheckPolicy = requires {
 };
 
 // A policy of one's own may leave out a part of what an allocator does, to be
-// rid of its cost or to see it: `static constexpr bool kFillsFreed = false`
-// takes the search for writes after free out of Checked, and
-// `static constexpr bool kCountsCalls = false` leaves Stats() without numbers
-// of allocations and deallocations. An allocator that heeds them says so.
+// rid of its cost or to see it: `static constexpr size_t kFilledBytes` is how
+// much of a freed block Checked fills, from its beginning, so that a write
+// after free is found there when the block is reused: 4 KiB, which is all of
+// most blocks, and 0 is nothing. `static constexpr bool kCountsCalls = false`
+// leaves Stats() without numbers of allocations and deallocations. An allocator
+// that heeds them says so.
 //
 //   struct Uncounted : Unchecked { static constexpr bool kCountsCalls = false;
 //   };
 template <CheckPolicy P>
-inline constexpr bool kFillsFreed = [] {
-  if constexpr (requires { P::kFillsFreed; }) {
-    return P::kChecked && P::kFillsFreed;
+inline constexpr size_t kFilledBytes = [] {
+  constexpr size_t kMost = 4 * kKiB;
+  if constexpr (requires { P::kFilledBytes; }) {
+    return P::kChecked ? size_t{P::kFilledBytes} : 0;
   } else {
-    return P::kChecked;
+    return P::kChecked ? kMost : 0;
   }
 }();
 template <CheckPolicy P>

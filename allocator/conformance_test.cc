@@ -40,7 +40,7 @@ struct Uncounted : Unchecked {
   static constexpr bool kCountsCalls = false;
 };
 struct Unfilled : Checked {
-  static constexpr bool kFillsFreed = false;
+  static constexpr size_t kFilledBytes = 0;
 };
 
 template <class Policy>

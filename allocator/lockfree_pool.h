@@ -12,6 +12,7 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/block_magazine.h"
 #include "allocator/check_policy.h"
+#include "allocator/freed_fill.h"
 #include "allocator/index_stack.h"
 #include "allocator/lockfree_sync.h"
 #include "allocator/raw_allocator.h"
@@ -77,7 +78,11 @@ struct LockFreePoolOptions {
 // Deallocate() ends the process when the block is not live (double free, never
 // allocated), not of this pool (foreign pointer), named by an address inside it
 // (interior pointer), or, in the long form, could not have been allocated with
-// that size and alignment.
+// that size and alignment; and Allocate() when the free block that it would
+// hand out was written to since, anywhere in its first 4 KiB: they are filled
+// when it is freed. Heeds kFilledBytes of the policy.
+//
+// Poisoned are free blocks, and what is behind the bytes that were asked for.
 //
 // Allocate and Deallocate take constant time, mostly in the thread's own
 // magazine: loads and stores of two cache lines that no other thread touches,
@@ -160,15 +165,7 @@ class BasicLockFreePool {
 
   // A block of block_size() bytes, contents undefined; or null.
   [[nodiscard]] void* Allocate() noexcept {
-    const thread_cache_registry::Entry& entry =
-        thread_cache_registry::EntryOf(fast_id_);
-    if (entry.id == fast_id_) [[likely]] {
-      std::byte* const block =
-          static_cast<Magazine*>(entry.first)->TakeUnlessLast();
-      if (block != nullptr) [[likely]]
-        return HandOut(block);
-    }
-    return AllocateSlow();
+    return HandOut(Take(), block_size_);
   }
 
   // Gives back a live block of this pool; null is ignored.
@@ -176,6 +173,7 @@ class BasicLockFreePool {
     if (p == nullptr) return;
     auto* const block = static_cast<std::byte*>(p);
     if constexpr (Policy::kChecked) CheckLive(block);
+    if constexpr (kFills) freed_fill::Fill(block, FilledBytes());
     AnnotatePoolFreed(this, block, block_size_);
     const thread_cache_registry::Entry& entry =
         thread_cache_registry::EntryOf(fast_id_);
@@ -216,7 +214,7 @@ class BasicLockFreePool {
   // The RawAllocator form serves what fits a block; a larger or stricter
   // request is answered with null.
   [[nodiscard]] void* Allocate(size_t bytes, size_t alignment) noexcept {
-    if (Fits(bytes, alignment)) return Allocate();
+    if (Fits(bytes, alignment)) return HandOut(Take(), bytes);
     CountFailure();
     return nullptr;
   }
@@ -234,7 +232,11 @@ class BasicLockFreePool {
   // As Allocate(bytes, alignment), and says that all of the block is usable.
   [[nodiscard]] SizedBlock AllocateAtLeast(size_t bytes,
                                            size_t alignment) noexcept {
-    void* const p = Allocate(bytes, alignment);
+    if (!Fits(bytes, alignment)) {
+      CountFailure();
+      return {};
+    }
+    void* const p = Allocate();
     return p == nullptr ? SizedBlock{} : SizedBlock{p, block_size_};
   }
 
@@ -254,7 +256,15 @@ class BasicLockFreePool {
                     states_[CheckAddress(block, "Reallocate")].load(
                         std::memory_order_relaxed));
     }
-    return Fits(new_bytes, alignment) ? p : nullptr;
+    if (!Fits(new_bytes, alignment)) return nullptr;
+    auto* const bytes = static_cast<std::byte*>(p);
+    if (new_bytes > old_bytes) {
+      UnpoisonFresh(bytes + old_bytes, new_bytes - old_bytes);
+    } else {
+      PoisonFreed(bytes + new_bytes, old_bytes - new_bytes);
+    }
+    AnnotatePoolResized(this, p, new_bytes);
+    return p;
   }
 
   // True when `p` points into a block of this pool, live or not.
@@ -318,6 +328,8 @@ class BasicLockFreePool {
 
  private:
   enum class BlockState : uint8_t { kFresh, kLive, kFreed };
+
+  static constexpr bool kFills = kFilledBytes<Policy> != 0;
 
   // A control of the model checker goes without the second round.
   static constexpr bool kLooksAgain = !requires { Sync::kLooksOnce; };
@@ -529,15 +541,50 @@ class BasicLockFreePool {
            stride_;
   }
 
-  // The last step of every Allocate.
-  [[nodiscard]] void* HandOut(std::byte* block) {
-    if constexpr (Policy::kChecked) {
-      // relaxed: who frees the block got it from here.
-      states_[IndexOf(block)].store(BlockState::kLive,
-                                    std::memory_order_relaxed);
+  // A free block, on its way out; or null.
+  [[nodiscard]] std::byte* Take() noexcept {
+    const thread_cache_registry::Entry& entry =
+        thread_cache_registry::EntryOf(fast_id_);
+    if (entry.id == fast_id_) [[likely]] {
+      std::byte* const block =
+          static_cast<Magazine*>(entry.first)->TakeUnlessLast();
+      if (block != nullptr) [[likely]]
+        return block;
     }
-    AnnotatePoolAllocated(this, block, block_size_);
+    return TakeSlow();
+  }
+
+  // The last step of every Allocate: it is a block of `bytes` bytes now, and
+  // the rest of it is poisoned.
+  [[nodiscard]] void* HandOut(std::byte* block, size_t bytes) {
+    if constexpr (Policy::kChecked) {
+      if (block == nullptr) return nullptr;
+      // relaxed: who frees the block got it from here, and who freed it before
+      // was here before.
+      Atomic<BlockState>& state = states_[IndexOf(block)];
+      if (kFills &&
+          state.load(std::memory_order_relaxed) == BlockState::kFreed) {
+        CheckUntouched(block);
+        PoisonFreed(block + bytes, block_size_ - bytes);
+      }
+      state.store(BlockState::kLive, std::memory_order_relaxed);
+    }
+    if (block != nullptr) AnnotatePoolAllocated(this, block, bytes);
     return block;
+  }
+
+  // How much of a free block is filled.
+  [[nodiscard]] size_t FilledBytes() const {
+    return std::min(block_size_, kFilledBytes<Policy>);
+  }
+
+  // Checked: ends the process when the free block was written to.
+  void CheckUntouched(const std::byte* block) const {
+    if (freed_fill::IsIntact(block, FilledBytes())) [[likely]]
+      return;
+    Die("LockFreePool::Allocate(): the free block %p was written to (write "
+        "after free)",
+        static_cast<const void*>(block));
   }
 
   // Checked: marks the live block at `block` as freed; ends the process when
@@ -588,18 +635,15 @@ class BasicLockFreePool {
     failures_.fetch_add(1, std::memory_order_relaxed);
   }
 
-  [[gnu::noinline]] void* AllocateSlow() noexcept {
+  [[gnu::noinline]] std::byte* TakeSlow() noexcept {
     std::byte* block = nullptr;
     if (capacity_ != 0) {
       Record* const record = ThisRecord();
       block = record != nullptr ? TakeFromRecord(*record) : TakeFromShared();
       if (block == nullptr) block = TakeFromAnywhere();
     }
-    if (block == nullptr) {
-      CountFailure();
-      return nullptr;
-    }
-    return HandOut(block);
+    if (block == nullptr) CountFailure();
+    return block;
   }
 
   [[gnu::noinline]] void DeallocateSlow(std::byte* block) noexcept {

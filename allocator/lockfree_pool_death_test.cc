@@ -107,6 +107,53 @@ TEST_F(LockFreePoolDeathTest, OptionsThatMakeNoSense) {
                "capacity 4294967295 is above 4294967294");
 }
 
+// A tool would report the write itself, so it is told to look away, as from
+// code that was built without it.
+void WriteUnseen(void* p, size_t offset) {
+  auto* const byte = static_cast<std::byte*>(p) + offset;
+  UnpoisonDefined(byte, 1);
+  *byte ^= std::byte{1};
+}
+
+TEST_F(LockFreePoolDeathTest, WriteAfterFreeIsFoundAtReuse) {
+  for (const size_t block_size : {1, 8, 64, 100, 4096}) {
+    CheckedPool pool({.block_size = block_size, .capacity = 1});
+    void* const p = pool.Allocate();
+    std::thread([&] { pool.Deallocate(p); }).join();
+    for (const size_t offset : {size_t{0}, block_size / 2, block_size - 1}) {
+      EXPECT_DEATH(
+          {
+            WriteUnseen(p, offset);
+            static_cast<void>(pool.Allocate(1, 1));
+          },
+          "LockFreePool::Allocate\\(\\): the free block 0x[0-9a-f]+ was "
+          "written "
+          "to");
+    }
+    EXPECT_EQ(pool.Allocate(), p);
+  }
+}
+
+struct FillsTenBytes : Checked {
+  static constexpr size_t kFilledBytes = 10;
+};
+
+TEST_F(LockFreePoolDeathTest, FillsAsMuchAsThePolicySays) {
+  BasicLockFreePool<SystemSource, FillsTenBytes> pool(
+      {.block_size = 64, .capacity = 1});
+  void* const p = pool.Allocate();
+  pool.Deallocate(p);
+  WriteUnseen(p, 10);
+  EXPECT_EQ(pool.Allocate(), p);
+  pool.Deallocate(p);
+  EXPECT_DEATH(
+      {
+        WriteUnseen(p, 9);
+        static_cast<void>(pool.Allocate());
+      },
+      "was written to");
+}
+
 TEST_F(LockFreePoolDeathTest, UseAfterFreeIsReportedUnderPoison) {
   if (!kPoisonReported) GTEST_SKIP() << "this build watches no accesses";
   LockFreePool pool({.block_size = 64, .capacity = 16});

@@ -143,6 +143,60 @@ TEST(LockFreePoolTest, FreeBlocksArePoisonedAndSlackToo) {
   EXPECT_EQ(IsPoisoned(p), watched);
 }
 
+// How many bytes from `p` on may be touched, of `most` that are looked at.
+size_t Touchable(const std::byte* p, size_t most) {
+  size_t bytes = 0;
+  while (bytes < most && !IsPoisoned(p + bytes)) ++bytes;
+  return bytes;
+}
+
+template <class Policy>
+class LockFreePoolSlackTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!kPoisonReported && !RunningOnValgrind()) {
+      GTEST_SKIP() << "no tool that watches accesses";
+    }
+  }
+  BasicLockFreePool<SystemSource, Policy> pool_{
+      {.block_size = 100, .capacity = 4}};
+};
+using Policies = ::testing::Types<Unchecked, Checked>;
+TYPED_TEST_SUITE(LockFreePoolSlackTest, Policies);
+
+TYPED_TEST(LockFreePoolSlackTest, WhatWasNotAskedForIsPoisoned) {
+  // The blocks are fresh at first, and then were freed.
+  for (int round = 0; round < 3; ++round) {
+    for (const size_t bytes : {size_t{0}, size_t{1}, size_t{36}, size_t{97}}) {
+      auto* const p = static_cast<std::byte*>(this->pool_.Allocate(bytes, 4));
+      EXPECT_EQ(Touchable(p, 100), bytes);
+      this->pool_.Deallocate(p, bytes, 4);
+      EXPECT_TRUE(IsPoisoned(p));
+    }
+    const BlockId id = this->pool_.AllocateId();
+    const auto* const whole =
+        static_cast<const std::byte*>(this->pool_.AddressOf(id));
+    EXPECT_EQ(Touchable(whole, 100), 100u);
+    this->pool_.Deallocate(id);
+    const SizedBlock block = this->pool_.AllocateAtLeast(10, 1);
+    EXPECT_EQ(Touchable(static_cast<const std::byte*>(block.data), 100), 100u);
+    this->pool_.Deallocate(block.data, 10, 1);
+  }
+}
+
+TYPED_TEST(LockFreePoolSlackTest, ResizingMovesTheEnd) {
+  auto* const p = static_cast<std::byte*>(this->pool_.Allocate(10, 4));
+  size_t before = 10;
+  for (const size_t bytes : {size_t{50}, size_t{100}, size_t{3}, size_t{7}}) {
+    EXPECT_EQ(this->pool_.Reallocate(p, before, bytes, 4), p);
+    EXPECT_EQ(Touchable(p, 100), bytes);
+    before = bytes;
+  }
+  EXPECT_EQ(this->pool_.Reallocate(p, 7, 101, 4), nullptr);
+  EXPECT_EQ(Touchable(p, 100), 7u);
+  this->pool_.Deallocate(p, 7, 4);
+}
+
 TEST(LockFreePoolTest, ManyPoolsOnOneThread) {
   std::vector<std::unique_ptr<LockFreePool>> pools;
   for (int i = 0; i < 30; ++i) {

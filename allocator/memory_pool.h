@@ -16,6 +16,7 @@
 
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
+#include "allocator/freed_fill.h"
 #include "allocator/raw_allocator.h"
 #include "allocator/system_source.h"
 #include "primitives/alignment.h"
@@ -67,10 +68,12 @@ struct MemoryPoolOptions {
 // (foreign pointer), named by an address inside it (interior pointer), or, in
 // the long form, could not have been allocated with that size and alignment;
 // and Allocate() when the free block that it would hand out was written to
-// since, in its first 16 bytes: they are filled when it is freed. That costs a
-// byte of state a block, a stack twice as large, and several times the time of
-// a call; an Unchecked pool pays none of it. Heeds kFillsFreed and kCountsCalls
-// of the policy.
+// since, anywhere in its first 4 KiB: they are filled when it is freed. That
+// costs a byte of state a block, a stack twice as large, and several times the
+// time of a call; an Unchecked pool pays none of it. Heeds kFilledBytes and
+// kCountsCalls of the policy.
+//
+// Poisoned are free blocks, and what is behind the bytes that were asked for.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
 // a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
@@ -112,14 +115,7 @@ class MemoryPool {
 
   // A block of block_size() bytes, contents undefined; or null.
   [[nodiscard]] void* Allocate() noexcept {
-    if constexpr (Policy::kChecked) {
-      if (!HasUntouched()) [[unlikely]]
-        return AllocateSlowly();
-    } else {
-      if (top_ == bottom_) [[unlikely]]
-        return AllocateFresh();
-    }
-    return Pop();
+    return Annotated(Take(), block_size_);
   }
 
   // Gives back a live block of this pool; null is ignored.
@@ -127,10 +123,12 @@ class MemoryPool {
     auto* const block = static_cast<std::byte*>(p);
     if constexpr (Policy::kChecked) {
       BlockState* const state = FindLive(block);
-      if (state == nullptr || FillsPart()) [[unlikely]] {
+      if (state == nullptr || FillsLong()) [[unlikely]] {
         return DeallocateSlowly(block);
       }
-      if constexpr (kFillsFreed<Policy>) Fill(block, kFilledBytes);
+      if constexpr (kFills) {
+        checks_.short_way.Fill(block);
+      }
       *state = BlockState::kFreed;
       *top_++ = Slot{block, state};
     } else {
@@ -147,7 +145,7 @@ class MemoryPool {
       ++failures_;
       return nullptr;
     }
-    return Allocate();
+    return Annotated(Take(), bytes);
   }
   void Deallocate(void* p, size_t bytes, size_t alignment) noexcept {
     if constexpr (Policy::kChecked) {
@@ -246,13 +244,19 @@ class MemoryPool {
       auto* const block = static_cast<std::byte*>(p);
       if (FindLive(block) == nullptr) DieNotLive(block, "Reallocate");
     }
-    return Fits(new_bytes, alignment) ? p : nullptr;
+    if (!Fits(new_bytes, alignment)) return nullptr;
+    AnnotateResized(p, old_bytes, new_bytes);
+    return p;
   }
 
   // As Allocate(bytes, alignment), and says that all of the block is usable.
   [[nodiscard]] SizedBlock AllocateAtLeast(size_t bytes,
                                            size_t alignment) noexcept {
-    void* const p = Allocate(bytes, alignment);
+    if (!Fits(bytes, alignment)) {
+      ++failures_;
+      return {};
+    }
+    void* const p = Allocate();
     return p == nullptr ? SizedBlock{} : SizedBlock{p, block_size_};
   }
 
@@ -326,6 +330,7 @@ class MemoryPool {
 
   struct CheckedFields {
     BlockState* fresh = nullptr;  // state of the block at fresh_
+    freed_fill::ShortWay short_way;
 
     // Exact division by the stride, 2^shift times an odd number: an offset
     // times the inverse of that number modulo 2^64, rotated right by `shift`,
@@ -360,8 +365,7 @@ class MemoryPool {
       std::max(alignof(Slot), alignof(Chunk));
   static constexpr size_t kStateBytes =
       Policy::kChecked ? sizeof(BlockState) : 0;
-  // Of a free block, at most: two words.
-  static constexpr size_t kFilledBytes = 2 * sizeof(uint64_t);
+  static constexpr bool kFills = kFilledBytes<Policy> != 0;
 
   // What the options come to.
   struct Layout {
@@ -406,7 +410,10 @@ class MemoryPool {
         chunk_blocks_(layout.chunk_blocks),
         max_chunk_blocks_(layout.max_chunk_blocks),
         upstream_(std::move(upstream)) {
-    if constexpr (Policy::kChecked) checks_.SetStride(stride_);
+    if constexpr (Policy::kChecked) {
+      checks_.short_way = freed_fill::ShortWay(FilledBytes());
+      checks_.SetStride(stride_);
+    }
     AnnotatePoolCreated(this);
   }
 
@@ -476,8 +483,31 @@ class MemoryPool {
     return nearest + HiddenValue(steps);
   }
 
-  // A block that was never handed out.
-  [[nodiscard]] void* AllocateFresh() {
+  // Tells the tools of a block of `bytes` bytes; the rest of it is poisoned.
+  [[nodiscard]] void* Annotated(void* p, size_t bytes) {
+    if (p == nullptr) return nullptr;
+    AnnotatePoolAllocated(this, p, bytes);
+    // The look for writes after free has unpoisoned it.
+    if constexpr (kFills) {
+      PoisonFreed(static_cast<std::byte*>(p) + bytes, block_size_ - bytes);
+    }
+    return p;
+  }
+
+  // A free block, of which the tools do not know yet; or null.
+  [[nodiscard]] void* Take() {
+    if constexpr (Policy::kChecked) {
+      if (!HasUntouched()) [[unlikely]]
+        return TakeSlowly();
+    } else {
+      if (top_ == bottom_) [[unlikely]]
+        return TakeFresh();
+    }
+    return Pop();
+  }
+
+  // One that was never handed out.
+  [[nodiscard]] void* TakeFresh() {
     if (fresh_ == fresh_end_ && !Grow()) [[unlikely]] {
       ++failures_;
       return nullptr;
@@ -485,7 +515,7 @@ class MemoryPool {
     std::byte* const block = fresh_;
     fresh_ += stride_;
     if constexpr (Policy::kChecked) *checks_.fresh++ = BlockState::kLive;
-    return HandOut(block);
+    return block;
   }
 
   void TakeBack(std::byte* block) {
@@ -499,21 +529,27 @@ class MemoryPool {
   [[nodiscard]] void* Pop() {
     --top_;
     if constexpr (Policy::kChecked) *top_->state = BlockState::kLive;
-    return HandOut(BlockOf(*top_));
+    return BlockOf(*top_);
   }
 
-  [[nodiscard]] void* HandOut(std::byte* block) {
-    AnnotatePoolAllocated(this, block, block_size_);
-    return block;
+  // Lets the tools see a live block of another size in place.
+  void AnnotateResized(void* p, size_t old_bytes, size_t new_bytes) {
+    auto* const block = static_cast<std::byte*>(p);
+    if (new_bytes > old_bytes) {
+      UnpoisonFresh(block + old_bytes, new_bytes - old_bytes);
+    } else {
+      PoisonFreed(block + new_bytes, old_bytes - new_bytes);
+    }
+    AnnotatePoolResized(this, p, new_bytes);
   }
 
   // Checked calls these where the short way does not do: apart from it, because
   // a function that calls others saves registers for them.
-  [[nodiscard, gnu::noinline]] void* AllocateSlowly() noexcept {
-    if (top_ == bottom_) return AllocateFresh();
-    if constexpr (kFillsFreed<Policy>) {
+  [[nodiscard, gnu::noinline]] void* TakeSlowly() noexcept {
+    if (top_ == bottom_) return TakeFresh();
+    if constexpr (kFills) {
       const std::byte* const block = BlockOf(top_[-1]);
-      if (!IsFilled(block, FilledBytes())) DieWrittenTo(block);
+      if (!freed_fill::IsIntact(block, FilledBytes())) DieWrittenTo(block);
     }
     return Pop();
   }
@@ -521,7 +557,7 @@ class MemoryPool {
     if (block == nullptr) return;
     BlockState* const state = FindLive(block);
     if (state == nullptr) DieNotLive(block, "Deallocate");
-    if constexpr (kFillsFreed<Policy>) Fill(block, FilledBytes());
+    if constexpr (kFills) freed_fill::Fill(block, FilledBytes());
     *state = BlockState::kFreed;
     *top_++ = Slot{block, state};
     TakeBack(block);
@@ -568,43 +604,20 @@ class MemoryPool {
                             reinterpret_cast<uintptr_t>(chunk.begin));
   }
 
-  // What the beginning of a free block holds under Checked: this, and its
-  // complement. It depends on the block, so that a copy of another free block
-  // is noticed too.
-  static uint64_t FilledWord(const std::byte* block) {
-    return reinterpret_cast<uintptr_t>(block) ^ 0xF4EEB10CF4EEB10Cu;
-  }
-
   // How much of a free block is filled.
   [[nodiscard]] size_t FilledBytes() const {
-    return std::min(block_size_, kFilledBytes);
+    return std::min(block_size_, kFilledBytes<Policy>);
   }
-  [[nodiscard]] bool FillsPart() const {
-    return kFillsFreed<Policy> && block_size_ < kFilledBytes;
-  }
-
-  static void Fill(std::byte* block, size_t bytes) {
-    const uint64_t words[] = {FilledWord(block), ~FilledWord(block)};
-    std::memcpy(block, words, bytes);
-  }
-
-  // Whether the free block is as Fill() left it.
-  [[nodiscard]] static bool IsFilled(const std::byte* block, size_t bytes) {
-    UnpoisonDefined(block, bytes);
-    const uint64_t word = FilledWord(block);
-    // What is not read is as it should be. A comparison of bytes would want the
-    // words in memory.
-    uint64_t words[] = {word, ~word};
-    std::memcpy(words, block, bytes);
-    return ((words[0] ^ word) | (words[1] ^ ~word)) == 0;
+  [[nodiscard]] bool FillsLong() const {
+    return kFills && !checks_.short_way.exists();
   }
 
   // Checked: true when there is a free block that was handed out before, and it
-  // was not written to since; of blocks below kFilledBytes it does not know.
+  // was not written to since; of blocks without a short way it does not know.
   [[nodiscard]] bool HasUntouched() const {
-    return top_ != bottom_ &&
-           (!kFillsFreed<Policy> ||
-            (!FillsPart() && IsFilled(BlockOf(top_[-1]), kFilledBytes)));
+    if (top_ == bottom_) return false;
+    if constexpr (!kFills) return true;
+    return !FillsLong() && checks_.short_way.IsIntact(BlockOf(top_[-1]));
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] static void DieWrittenTo(

@@ -92,7 +92,8 @@ void WriteUnseen(void* p, size_t offset) {
 
 TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundAtReuse) {
   pool_.Deallocate(block_);
-  for (const size_t offset : {size_t{0}, size_t{7}, size_t{8}, size_t{15}}) {
+  for (const size_t offset :
+       {size_t{0}, size_t{7}, size_t{16}, size_t{40}, size_t{63}}) {
     EXPECT_DEATH(
         {
           WriteUnseen(block_, offset);
@@ -104,23 +105,57 @@ TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundAtReuse) {
   EXPECT_EQ(pool_.Allocate(), block_);
 }
 
-TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundInSmallBlocks) {
-  for (const size_t block_size : {size_t{1}, size_t{5}, size_t{15}}) {
+TEST_F(MemoryPoolDeathTest, WriteAfterFreeIsFoundInTheLastByteOfAnyBlock) {
+  for (const size_t block_size : {1, 5, 8, 15, 16, 24, 71, 72, 1000, 4096}) {
     CheckedPool pool({.block_size = block_size});
     void* const p = pool.Allocate();
     pool.Deallocate(p);
     EXPECT_DEATH(
         {
           WriteUnseen(p, block_size - 1);
-          static_cast<void>(pool.Allocate());
+          static_cast<void>(pool.Allocate(1, 1));
         },
         "was written to");
     EXPECT_EQ(pool.Allocate(), p);
   }
 }
 
+TEST_F(MemoryPoolDeathTest, OfLargeBlocksTheFirst4KiBAreFilled) {
+  CheckedPool pool({.block_size = 8192});
+  void* const p = pool.Allocate();
+  pool.Deallocate(p);
+  WriteUnseen(p, 4096);
+  EXPECT_EQ(pool.Allocate(), p);
+  pool.Deallocate(p);
+  EXPECT_DEATH(
+      {
+        WriteUnseen(p, 4095);
+        static_cast<void>(pool.Allocate());
+      },
+      "was written to");
+}
+
+struct FillsTenBytes : Checked {
+  static constexpr size_t kFilledBytes = 10;
+};
+
+TEST_F(MemoryPoolDeathTest, FillsAsMuchAsThePolicySays) {
+  MemoryPool<SystemSource, FillsTenBytes> pool({.block_size = 64});
+  void* const p = pool.Allocate();
+  pool.Deallocate(p);
+  WriteUnseen(p, 10);
+  EXPECT_EQ(pool.Allocate(), p);
+  pool.Deallocate(p);
+  EXPECT_DEATH(
+      {
+        WriteUnseen(p, 9);
+        static_cast<void>(pool.Allocate());
+      },
+      "was written to");
+}
+
 struct Unfilled : Checked {
-  static constexpr bool kFillsFreed = false;
+  static constexpr size_t kFilledBytes = 0;
 };
 
 TEST_F(MemoryPoolDeathTest, FillsNothingWhereThePolicySaysSo) {

@@ -380,6 +380,68 @@ TEST(MemoryPoolTest, FreeBlocksArePoisonedAndSlackToo) {
   EXPECT_FALSE(IsPoisoned(p));
 }
 
+// How many bytes from `p` on may be touched, of `most` that are looked at.
+size_t Touchable(const std::byte* p, size_t most) {
+  size_t bytes = 0;
+  while (bytes < most && !IsPoisoned(p + bytes)) ++bytes;
+  return bytes;
+}
+
+template <class Policy>
+class MemoryPoolSlackTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!Watched()) GTEST_SKIP() << "no tool that watches accesses";
+  }
+  MemoryPool<SystemSource, Policy> pool_{
+      {.block_size = 100, .blocks_per_chunk = 4}};
+};
+using Policies = ::testing::Types<Unchecked, Checked>;
+TYPED_TEST_SUITE(MemoryPoolSlackTest, Policies);
+
+TYPED_TEST(MemoryPoolSlackTest, WhatWasNotAskedForIsPoisoned) {
+  // Once from fresh blocks, and then from one that was freed.
+  for (int round = 0; round < 2; ++round) {
+    for (const size_t bytes : {size_t{0}, size_t{1}, size_t{36}, size_t{97}}) {
+      auto* const p = static_cast<std::byte*>(this->pool_.Allocate(bytes, 4));
+      EXPECT_EQ(Touchable(p, 100), bytes);
+      this->pool_.Deallocate(p, bytes, 4);
+      EXPECT_TRUE(IsPoisoned(p));
+    }
+    auto* const whole = static_cast<std::byte*>(this->pool_.Allocate());
+    EXPECT_EQ(Touchable(whole, 100), 100u);
+    this->pool_.Deallocate(whole);
+  }
+}
+
+TYPED_TEST(MemoryPoolSlackTest, TheWholeBlockIsOfWhoAsksForAllOfIt) {
+  this->pool_.Deallocate(this->pool_.Allocate(10, 1), 10, 1);
+  const SizedBlock block = this->pool_.AllocateAtLeast(10, 1);
+  const auto* const p = static_cast<const std::byte*>(block.data);
+  EXPECT_EQ(Touchable(p, 100), 100u);
+  this->pool_.Deallocate(block.data, 10, 1);
+  std::vector<void*> batch(4);
+  ASSERT_EQ(this->pool_.AllocateBatch(batch), 4u);
+  for (const void* q : batch) {
+    EXPECT_EQ(Touchable(static_cast<const std::byte*>(q), 100), 100u);
+  }
+  this->pool_.DeallocateBatch(batch);
+  for (const void* q : batch) EXPECT_TRUE(IsPoisoned(q));
+}
+
+TYPED_TEST(MemoryPoolSlackTest, ResizingMovesTheEnd) {
+  auto* const p = static_cast<std::byte*>(this->pool_.Allocate(10, 4));
+  size_t before = 10;
+  for (const size_t bytes : {size_t{50}, size_t{100}, size_t{3}, size_t{7}}) {
+    EXPECT_EQ(this->pool_.Reallocate(p, before, bytes, 4), p);
+    EXPECT_EQ(Touchable(p, 100), bytes);
+    before = bytes;
+  }
+  EXPECT_EQ(this->pool_.Reallocate(p, 7, 101, 4), nullptr);
+  EXPECT_EQ(Touchable(p, 100), 7u);
+  this->pool_.Deallocate(p, 7, 4);
+}
+
 struct Uncounted : Unchecked {
   static constexpr bool kCountsCalls = false;
 };

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/slab.h"
 #include "allocator/testing/block_ledger.h"
@@ -15,6 +16,7 @@
 #include "primitives/bytes.h"
 #include "primitives/os_error.h"
 #include "primitives/os_memory.h"
+#include "primitives/poison.h"
 #include "primitives/testing/faulty_mapper.h"
 
 namespace mmsb {
@@ -224,6 +226,42 @@ TEST(SlabFailure, KeepsWhatLiesIdleWhenARequestIsInvalid) {
 
 // Of slabs of four units: the one that was committed and is idle does, and not
 // the one in front of it for which there is nothing.
+// The end of a large block that shrinks is kept, and poisoned, where the system
+// does not take it, until it does.
+TEST(SlabFailure, ShrinksALargeBlockWhoseEndTheSystemRefuses) {
+  FaultyMapper mapper;
+  {
+    SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+    auto* const p = static_cast<std::byte*>(slab.Allocate(kMiB, 8));
+    ASSERT_NE(p, nullptr);
+    std::memset(p, 1, kMiB);
+    mapper.FailFrom(0, 1, ENOMEM);
+    EXPECT_EQ(slab.Reallocate(p, kMiB, 100'000, 8), p);
+    EXPECT_EQ(mapper.failures(), 1u);
+    const size_t kept = 102'400;  // whole granules
+    EXPECT_EQ(slab.UsableSize(p), kept);
+    EXPECT_TRUE(slab.Owns(p + kept - 1));
+    EXPECT_FALSE(slab.Owns(p + kept));
+    EXPECT_EQ(p[99'999], std::byte{1});
+    const bool watched = kPoisonReported || RunningOnValgrind();
+    EXPECT_FALSE(IsPoisoned(p + 99'999));
+    for (const size_t offset : {size_t{100'000}, kept, kMiB - 1}) {
+      EXPECT_EQ(IsPoisoned(p + offset), watched) << offset;
+    }
+    AllocatorStats stats = slab.Stats();
+    EXPECT_TRUE(stats.IdentityHolds());
+    EXPECT_EQ(stats.live(), kept);
+    EXPECT_EQ(stats.cached(), kMiB - kept);
+    EXPECT_EQ(slab.Purge(), kMiB - kept);
+    stats = slab.Stats();
+    EXPECT_TRUE(stats.IdentityHolds());
+    EXPECT_EQ(stats.cached(), 0u);
+    slab.Deallocate(p, 100'000, 8);
+    EXPECT_EQ(slab.Stats().live(), 0u);
+  }
+  EXPECT_EQ(mapper.outstanding_bytes(), 0u);
+}
+
 TEST(SlabFailure, PrefersIdleUnitsToThoseWithoutMemory) {
   FaultyMapper mapper;
   SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});

@@ -73,12 +73,17 @@ bool LargeBlocks::Shrink(void* p, size_t bytes) {
   size_t block_bytes = 0;
   if (!BlockBytes(bytes, &block_bytes)) return false;
   const MutexLock lock(mutex_);
-  Entry* const entry = FindLive(p);
+  Entry* entry = FindLive(p);
   if (entry == nullptr || block_bytes > entry->bytes) return false;
   const size_t rest = entry->bytes - block_bytes;
   if (rest == 0) return true;
-  if (!memory_.Release(static_cast<std::byte*>(p) + block_bytes, rest, rest)) {
-    return false;
+  std::byte* const end = static_cast<std::byte*>(p) + block_bytes;
+  if (!memory_.Release(end, rest, rest)) {
+    if (!HasRoom()) return false;
+    Enter(end, rest, /*live=*/false);
+    counts_.unreleased += rest;
+    PoisonFreed(end, rest);
+    entry = FindLive(p);  // The directory may have moved.
   }
   sizes_.Add(entry->bytes, 0, 1);
   sizes_.Add(block_bytes, 1);

@@ -43,8 +43,9 @@ class LargeBlocks {
   // Gives back the block that begins at `p`. False when there is none.
   [[nodiscard]] bool Deallocate(void* p);
 
-  // Makes the block at `p` one of `bytes` bytes where it lies. False, and
-  // nothing changed, when it would have to grow.
+  // Makes the block at `p` one of `bytes` bytes where it lies; an end that the
+  // system refuses is kept for Purge(). False, and nothing changed, when the
+  // block would have to grow, or there is no room to note that end.
   [[nodiscard]] bool Shrink(void* p, size_t bytes);
 
   // The block that `p` points into: its first byte, or null, and its size.

@@ -58,16 +58,16 @@ bool RunOnBlock(std::string_view name, Allocator& allocator) {
 
 int Run(std::string_view name) {
   if (name.starts_with("pool_")) {
-    MemoryPool pool({.block_size = 40, .alignment = 64});
-    return RunOnBlock<40>(name.substr(5), pool) ? 0 : 2;
+    MemoryPool pool({.block_size = 64});
+    return RunOnBlock<36>(name.substr(5), pool) ? 0 : 2;
   }
   if (name.starts_with("slab_")) {
     SlabAllocator slab;
     return RunOnBlock<36>(name.substr(5), slab) ? 0 : 2;
   }
   if (name.starts_with("lockfree_")) {
-    LockFreePool pool({.block_size = 40, .capacity = 8, .alignment = 64});
-    return RunOnBlock<40>(name.substr(9), pool) ? 0 : 2;
+    LockFreePool pool({.block_size = 64, .capacity = 8});
+    return RunOnBlock<36>(name.substr(9), pool) ? 0 : 2;
   }
   MemoryPool pool({.block_size = 40, .alignment = 64});
   Arena arena;

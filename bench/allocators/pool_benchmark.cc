@@ -24,7 +24,7 @@ struct Uncounted : Unchecked {
   static constexpr bool kCountsCalls = false;
 };
 struct Unfilled : Checked {
-  static constexpr bool kFillsFreed = false;
+  static constexpr size_t kFilledBytes = 0;
 };
 
 // The slab allocator, asked for blocks of one size.
