@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "allocator/allocator_stats.h"
+#include "allocator/lockfree_sync.h"
 #include "allocator/raw_allocator.h"
 #include "allocator/size_histogram.h"
 #include "allocator/system_source.h"
@@ -48,8 +49,11 @@ struct LimitAllocatorOptions {
 //   LimitAllocator<> limited({.max_bytes = 1 << 20});
 //   void* p = limited.Allocate(1 << 20, 8);
 //   limited.Allocate(1, 1);  // null
-template <RawAllocator Upstream = SystemSource>
+template <RawAllocator Upstream = SystemSource, class Sync = SystemSync>
 class LimitAllocator {
+  template <class T>
+  using Atomic = typename Sync::template Atomic<T>;
+
  public:
   using Options = LimitAllocatorOptions;
 
@@ -161,8 +165,8 @@ class LimitAllocator {
   }
 
   const size_t max_bytes_;
-  std::atomic<size_t> used_ = 0;
-  std::atomic<uint64_t> refusals_ = 0;
+  Atomic<size_t> used_{0};
+  Atomic<uint64_t> refusals_{0};
   [[no_unique_address]] Upstream upstream_;
 };
 

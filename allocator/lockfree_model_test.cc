@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "allocator/block_magazine.h"
@@ -18,33 +17,16 @@
 #include "allocator/system_source.h"
 #include "allocator/testing/model_atomic.h"
 #include "allocator/testing/model_checker.h"
+#include "allocator/testing/model_expect.h"
 #include "gtest/gtest.h"
 #include "primitives/tagged_index.h"
 
 namespace mmsb {
 namespace {
 
-using Asymmetric = ModelSync<true>;
-using Symmetric = ModelSync<false>;
-using RelaxedOrders = ModelSync<true, ModelOrders::kRelaxed>;
-using WithoutFences = ModelSync<true, ModelOrders::kAsGiven, false>;
 struct SingleLook : Asymmetric {
   static constexpr bool kLooksOnce = true;
 };
-
-void ExpectPassed(const ModelResult& result) {
-  EXPECT_TRUE(result.complete) << "ended after " << result.executions;
-  EXPECT_EQ(result.error, "");
-  ::testing::Test::RecordProperty("executions",
-                                  std::to_string(result.executions));
-}
-
-// Of a negative control: that the exploration stopped at an error that ends
-// like this.
-void ExpectCaught(const ModelResult& result, const std::string& error) {
-  EXPECT_TRUE(result.error.substr(0, result.error.find('\n')).ends_with(error))
-      << "stopped at: " << result.error;
-}
 
 // An index without a tag in the place of TaggedIndex.
 class BareIndex {

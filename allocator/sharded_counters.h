@@ -9,25 +9,30 @@
 
 #include "allocator/allocator_stats.h"
 #include "allocator/local_counters.h"
+#include "allocator/lockfree_sync.h"
 #include "allocator/size_histogram.h"
+#include "allocator/thread_cache_registry.h"
 #include "primitives/bytes.h"
 #include "primitives/cache_line.h"
-#include "primitives/os_thread.h"
 
 namespace mmsb {
 
 // Counts for many threads at once, and costs each of them a few additions to
 // memory that nobody else writes.
 //
-// Each of the first threads to come (kOwnShards of them at most) gets a shard
-// that it alone writes, by a load and a store, for good; all further ones share
-// kCommonShards shards and write them by atomic additions. Owns no memory but
-// itself, which is large: about 52 KiB.
+// A thread that comes while a shard (one of kOwnShards) is nobody's gets it for
+// as long as it lives, and writes it by a load and a store; its end, or
+// DetachThread(), leaves the shard with all it counted to the next. Further
+// threads share kCommonShards shards and write them by atomic additions. Owns
+// no memory but itself, which is large: about 52 KiB. May be destroyed while
+// threads that counted live on.
 //
-// Thread-safe. Every atomic is relaxed: the numbers publish nothing. So
-// Snapshot() and Histogram() are exact when no call is running and what
-// happened before is visible to the caller, as after joining the threads; while
-// others count, each number is one of a moment ago, and none is negative.
+// Thread-safe. The numbers publish nothing, and every atomic is relaxed but
+// those by which a shard changes hands. So Snapshot() and Histogram() are exact
+// when no call is running and what happened before is visible to the caller, as
+// after joining the threads; while others count, each number is one of a moment
+// ago, and none is negative. In a forked child the call that another thread was
+// in may be counted in part.
 //
 // The peak is exact for one thread. Threads tell each other of their live bytes
 // in steps of kStepBytes, so with T threads it may be off by T * kStepBytes to
@@ -38,15 +43,25 @@ namespace mmsb {
 //   ShardedCounters counters;
 //   counters.CountAllocation(100);  // on any thread
 //   counters.Snapshot().live();
-class ShardedCounters {
+template <class Sync = SystemSync, size_t kOwn = 16, size_t kCommon = 4>
+class BasicShardedCounters {
  public:
-  static constexpr size_t kOwnShards = 16;
-  static constexpr size_t kCommonShards = 4;
+  static constexpr size_t kOwnShards = kOwn;
+  static constexpr size_t kCommonShards = kCommon;
   static constexpr size_t kStepBytes = 64 * kKiB;
 
-  ShardedCounters() = default;
-  ShardedCounters(const ShardedCounters&) = delete;
-  ShardedCounters& operator=(const ShardedCounters&) = delete;
+  BasicShardedCounters() {
+    member_.object = this;
+    member_.thread_ended = &ThreadEnded;
+    member_.forked = &Forked;
+    // Without it no thread has a shard of its own.
+    if (thread_cache_registry::Add(&member_)) id_ = member_.id;
+  }
+  BasicShardedCounters(const BasicShardedCounters&) = delete;
+  BasicShardedCounters& operator=(const BasicShardedCounters&) = delete;
+  ~BasicShardedCounters() {
+    if (id_ != kNoId) thread_cache_registry::Remove(&member_);
+  }
 
   void CountAllocation(size_t bytes) noexcept {
     const size_t bucket = SizeHistogram::BucketOf(bytes);
@@ -73,6 +88,15 @@ class ShardedCounters {
 
   void CountFailure() noexcept {
     failures_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // Leaves the calling thread's shard to others, as its end does. It may count
+  // on.
+  void DetachThread() noexcept {
+    if (id_ == kNoId) return;
+    thread_cache_registry::Entry& entry = thread_cache_registry::EntryOf(id_);
+    if (entry.id == id_) entry = thread_cache_registry::Entry();
+    ReleaseShard(thread_cache_registry::ThisThread());
   }
 
   [[nodiscard]] AllocatorStats Snapshot() const noexcept {
@@ -108,18 +132,18 @@ class ShardedCounters {
 
  private:
   // Numbers are modulo 2^64; those that mean a change may be "negative".
-  using Number = std::atomic<uint64_t>;
+  using Number = typename Sync::template Atomic<uint64_t>;
+
+  static constexpr uint64_t kNoThread = 0;
+  static constexpr uint64_t kNoId = ~uint64_t{0};  // matches no entry
 
   struct alignas(kFalseSharingBytes) Shard {
-    Number owner = 0;    // the thread that alone writes it; 0 when none does
-    Number pending = 0;  // live bytes, not yet in live_
-    Number pending_peak = 0;  // the most that `pending` was since it was 0
+    Number owner{kNoThread};  // the thread that alone writes it
+    Number pending{0};        // live bytes, not yet in live_
+    Number pending_peak{0};   // the most that `pending` was since it was 0
     std::array<Number, SizeHistogram::kBuckets> allocations{};
     std::array<Number, SizeHistogram::kBuckets> deallocations{};
   };
-
-  // The calling thread's number, from 1.
-  static uint64_t Thread() { return uint64_t{ThreadOrdinal()} + 1; }
 
   static uint64_t NotNegative(uint64_t n) {
     return static_cast<int64_t>(n) < 0 ? 0 : n;
@@ -131,37 +155,61 @@ class ShardedCounters {
                  std::memory_order_relaxed);
   }
 
-  // The shard that is the calling thread's alone, or null. The one used last is
-  // remembered, by the number of its counters: an address may be another's.
+  // The shard that is the calling thread's alone, or null.
   Shard* OwnShard() noexcept {
-    if (last_.counters == number_) [[likely]]
-      return last_.shard;
+    const thread_cache_registry::Entry& entry =
+        thread_cache_registry::EntryOf(id_);
+    if (entry.id == id_) [[likely]]
+      return static_cast<Shard*>(entry.first);
     return FindOwnShard();
   }
 
   [[gnu::noinline]] Shard* FindOwnShard() noexcept {
-    const uint64_t thread = Thread();
+    const uint64_t thread = thread_cache_registry::ThisThread();
+    if (id_ == kNoId || thread == kNoThread) return nullptr;
     Shard& shard = own_[thread % kOwnShards];
-    // Relaxed: who wins has nothing to learn from who lost or from before. A
-    // load first, so that those who have no shard do not take its line away.
+    // relaxed: a load first, so that those who have no shard do not take its
+    // line away.
     uint64_t owner = shard.owner.load(std::memory_order_relaxed);
-    if (owner == 0 && shard.owner.compare_exchange_strong(
-                          owner, thread, std::memory_order_relaxed,
-                          std::memory_order_relaxed)) {
+    // acquire: pairs with the release in ReleaseShard; what the last owner
+    // counted is visible, and is counted on.
+    if (owner == kNoThread && shard.owner.compare_exchange_strong(
+                                  owner, thread, std::memory_order_acquire,
+                                  std::memory_order_relaxed)) {
       owner = thread;
     }
     if (owner != thread) return nullptr;
-    last_ = {number_, &shard};
+    thread_cache_registry::EntryOf(id_) = {id_, &shard, nullptr};
     return &shard;
   }
 
-  Shard& CommonShard() noexcept { return common_[Thread() % kCommonShards]; }
+  void ReleaseShard(uint64_t thread) noexcept {
+    Number& owner = own_[thread % kOwnShards].owner;
+    // relaxed: a thread looks for what it wrote itself.
+    if (thread == kNoThread ||
+        owner.load(std::memory_order_relaxed) != thread) {
+      return;
+    }
+    // release: pairs with the acquire in FindOwnShard.
+    owner.store(kNoThread, std::memory_order_release);
+  }
 
-  // A number that no other counters of the process have, from 1.
-  static uint64_t NextNumber() {
-    static constinit std::atomic<uint64_t> last = 0;
-    // Relaxed: the numbers differ, and nothing else hangs on them.
-    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+  static void ThreadEnded(void* counters, uint64_t thread) {
+    static_cast<BasicShardedCounters*>(counters)->ReleaseShard(thread);
+  }
+
+  // The shards of threads that the child does not have are nobody's.
+  static void Forked(void* counters, uint64_t thread) {
+    for (Shard& shard : static_cast<BasicShardedCounters*>(counters)->own_) {
+      // relaxed: there is one thread.
+      if (shard.owner.load(std::memory_order_relaxed) != thread) {
+        shard.owner.store(kNoThread, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  Shard& CommonShard() noexcept {
+    return common_[thread_cache_registry::ThisThread() % kCommonShards];
   }
 
   // Moves the live bytes of the calling thread's own shard by `change`.
@@ -204,19 +252,16 @@ class ShardedCounters {
     }
   }
 
-  struct Last {
-    uint64_t counters;
-    Shard* shard;
-  };
-  static inline constinit thread_local Last last_ = {0, nullptr};
-
-  const uint64_t number_ = NextNumber();
+  uint64_t id_ = kNoId;  // in thread_cache_registry
   std::array<Shard, kOwnShards> own_;
   std::array<Shard, kCommonShards> common_;
-  alignas(kFalseSharingBytes) Number live_ = 0;  // bytes, but for pending ones
-  Number peak_ = 0;                              // bytes
-  Number failures_ = 0;
+  alignas(kFalseSharingBytes) Number live_{0};  // bytes, but for pending ones
+  Number peak_{0};                              // bytes
+  Number failures_{0};
+  thread_cache_registry::Member member_;
 };
+
+using ShardedCounters = BasicShardedCounters<>;
 
 static_assert(AllocationCounters<ShardedCounters>);
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "allocator/lockfree_sync.h"
 #include "allocator/slab_chunk.h"
 #include "allocator/slab_metadata.h"
 #include "primitives/alignment.h"
@@ -18,20 +19,26 @@ namespace mmsb::slab_internal {
 // when needed.
 //
 // Contains() may be called on any thread at any time, with any address; Add()
-// and Remove() by one thread at a time. Constant time.
-class ChunkMap {
+// and Remove() by one thread at a time. Constant time. Who finds a chunk sees
+// what its maker did before Add().
+template <class Sync = SystemSync>
+class BasicChunkMap {
+  template <class T>
+  using Atomic = typename Sync::template Atomic<T>;
+  using Word = Atomic<uint64_t>;
+
  public:
   // False, and nothing changed, when there is no room for a leaf, or when the
   // address is beyond the map.
   [[nodiscard]] bool Add(const void* chunk, Metadata& metadata) {
     const uint64_t number = Number(chunk);
     if (number >= kLeaves * kLeafBits) return false;
-    std::atomic<Word*>& leaf = leaves_[number / kLeafBits];
+    Atomic<Word*>& leaf = leaves_[number / kLeafBits];
     // relaxed: written by callers of this, one at a time.
     Word* words = leaf.load(std::memory_order_relaxed);
     if (words == nullptr) {
       words = static_cast<Word*>(
-          metadata.Take(kLeafBits / 8, Alignment::Of<Word>()));
+          metadata.Take(kLeafBits / 64 * sizeof(Word), Alignment::Of<Word>()));
       if (words == nullptr) return false;
       std::uninitialized_value_construct_n(words, kLeafBits / 64);
       // release: pairs with the acquire in Contains; the words are zero.
@@ -66,8 +73,6 @@ class ChunkMap {
   }
 
  private:
-  using Word = std::atomic<uint64_t>;
-
   static constexpr uint64_t kLeafBits = 1 << 16;
   static constexpr uint64_t kLeaves = 1 << 8;
 
@@ -75,8 +80,10 @@ class ChunkMap {
     return reinterpret_cast<uintptr_t>(p) / kChunkBytes;
   }
 
-  std::array<std::atomic<Word*>, kLeaves> leaves_ = {};
+  std::array<Atomic<Word*>, kLeaves> leaves_ = {};
 };
+
+using ChunkMap = BasicChunkMap<>;
 
 }  // namespace mmsb::slab_internal
 

@@ -40,6 +40,23 @@ TEST(SlabSizeClasses, LosesLessThanAnEighthJustAboveTheLargestClass) {
   }
 }
 
+// With an alignment, of the size rounded up to a multiple of it.
+TEST(SlabSizeClasses, LosesAsLittleOfASizeThatWasRoundedUpToAnAlignment) {
+  for (size_t alignment = 1; alignment <= kSlabMaxBytes; alignment *= 2) {
+    for (size_t bytes = 1; bytes <= kSlabMaxBytes; ++bytes) {
+      const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+      const size_t block = SlabClassBytes(SlabClassOf(bytes, alignment));
+      ASSERT_GE(block, rounded);
+      if (rounded <= 64) {
+        ASSERT_LT(block - rounded, 8u) << bytes << " at " << alignment;
+      } else {
+        ASSERT_LT((block - rounded) * 8, rounded)
+            << bytes << " at " << alignment;
+      }
+    }
+  }
+}
+
 TEST(SlabSizeClasses, BlocksOfARequestWithAnAlignmentLieAtMultiplesOfIt) {
   for (size_t alignment = 1; alignment <= kSlabMaxBytes; alignment *= 2) {
     for (size_t bytes = 0; bytes <= kSlabMaxBytes; bytes += bytes / 64 + 1) {

@@ -1,6 +1,8 @@
 // Many threads, blocks handed from one to another, and threads that come and
 // go; run it under ThreadSanitizer too.
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +16,7 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/slab.h"
+#include "allocator/slab_size_classes.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
 #include "primitives/sanitizer.h"
@@ -212,6 +215,71 @@ TEST(SlabStress, OneThreadTakesAnotherGives) {
   // What the consumer was given came back to the producer all the while.
   EXPECT_LT(slab.Stats().committed(), 8 * kMiB);
   EXPECT_EQ(slab.Stats().live(), 0u);
+}
+
+// What an allocator may have committed while of each class up to 4 KiB no more
+// than `live` blocks are live at once, one thread takes and another gives:
+// their stacks and the depot full, and no slab begun while another has blocks.
+size_t MostCommitted(size_t live) {
+  using slab_internal::kClassShapes;
+  using slab_internal::kUnitBytes;
+  size_t units = 0;
+  for (const auto& shape : kClassShapes) {
+    if (shape.bytes > 4096) break;
+    const size_t out = live + 3 * size_t{shape.cache_capacity};
+    units += (out + shape.blocks - 1) / shape.blocks * shape.units;
+  }
+  constexpr size_t kBookkeeping = kMiB;
+  return units * kUnitBytes + kBookkeeping;
+}
+
+TEST(SlabStress, AHandOffOfOneWayHoldsNoMoreTheLongerItGoesOn) {
+  constexpr size_t kInFlight = 32;
+  constexpr size_t kSteps = size_t{60'000} * kScale;
+  SlabAllocator slab({.decay_ns = 0});
+  std::array<std::atomic<Block*>, kInFlight> places = {};
+  std::atomic<int> failures = 0;
+  std::thread consumer([&] {
+    for (size_t i = 0; i < kSteps; ++i) {
+      Block* block = nullptr;
+      while ((block = places[i % kInFlight].exchange(
+                  nullptr, std::memory_order_acquire)) == nullptr) {
+        std::this_thread::yield();
+      }
+      const Block its = *block;
+      if (*its.p != its.seed) ++failures;
+      slab.Deallocate(its.p, its.bytes, 8);
+      delete block;
+    }
+  });
+  std::mt19937_64 random(1);
+  size_t handed_over = 0;
+  size_t most_early = 0;
+  size_t most_late = 0;
+  for (size_t i = 0; i < kSteps; ++i) {
+    Block block;
+    block.bytes = random() % (size_t{8} << random() % 10) + 1;
+    block.p = static_cast<unsigned char*>(slab.Allocate(block.bytes, 8));
+    block.seed = static_cast<unsigned char>(i);
+    *block.p = block.seed;
+    handed_over += block.bytes;
+    auto* const its = new Block(block);
+    while (places[i % kInFlight].load(std::memory_order_relaxed) != nullptr) {
+      std::this_thread::yield();
+    }
+    places[i % kInFlight].store(its, std::memory_order_release);
+    if (i % 1024 == 1023) {
+      size_t& most = i < kSteps / 4 ? most_early : most_late;
+      most = std::max(most, slab.Stats().committed());
+    }
+  }
+  consumer.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(slab.Stats().live(), 0u);
+  EXPECT_GT(handed_over, kScale * MostCommitted(kInFlight));
+  EXPECT_LE(most_late, MostCommitted(kInFlight));
+  // It had come near its most in the first quarter.
+  EXPECT_LE(most_late, most_early + most_early / 4);
 }
 
 TEST(SlabStress, AThreadOutlivesTheAllocatorsItUsed) {

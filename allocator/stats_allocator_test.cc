@@ -1,20 +1,25 @@
 #include "allocator/stats_allocator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "allocator/allocator_ref.h"
 #include "allocator/allocator_stats.h"
+#include "allocator/arena.h"
 #include "allocator/local_counters.h"
+#include "allocator/lockfree_pool.h"
 #include "allocator/memory_pool.h"
 #include "allocator/raw_allocator.h"
 #include "allocator/reallocate.h"
 #include "allocator/sharded_counters.h"
 #include "allocator/size_histogram.h"
+#include "allocator/slab.h"
 #include "allocator/system_source.h"
 #include "gtest/gtest.h"
 
@@ -107,6 +112,80 @@ TYPED_TEST(StatsAllocatorTest, IsOffByTheDifferenceWhenSizesDiffer) {
   EXPECT_TRUE(counted.Stats().IdentityHolds());
 }
 
+// What each allocator is made of, in an adaptor.
+template <class A>
+struct Counted {
+  StatsAllocator<A> allocator;
+};
+template <>
+struct Counted<MemoryPool<>> {
+  StatsAllocator<MemoryPool<>> allocator{MemoryPoolOptions{.block_size = 100}};
+};
+template <>
+struct Counted<LockFreePool> {
+  StatsAllocator<LockFreePool> allocator{
+      LockFreePoolOptions{.block_size = 100, .capacity = 10}};
+};
+template <class A>
+class CountedTest : public ::testing::Test {
+ protected:
+  template <class Values>
+  static std::string Text(const Values& values) {
+    std::string text(values.FormatText({}), ' ');
+    EXPECT_EQ(values.FormatText(text), text.size());
+    return text;
+  }
+  template <class Values>
+  static std::string Json(const Values& values) {
+    std::string json(values.FormatJson({}), ' ');
+    EXPECT_EQ(values.FormatJson(json), json.size());
+    return json;
+  }
+};
+using AllAllocators = ::testing::Types<SystemSource, Arena<>, MemoryPool<>,
+                                       LockFreePool, SlabAllocator>;
+TYPED_TEST_SUITE(CountedTest, AllAllocators);
+
+TYPED_TEST(CountedTest, AnyAllocatorHasCallsPeakAndSizesAsTextAndJson) {
+  Counted<TypeParam> counted;
+  auto& allocator = counted.allocator;
+  void* const a = allocator.Allocate(20, 4);
+  void* const b = allocator.Allocate(100, 4);
+  allocator.Deallocate(b, 100, 4);
+  EXPECT_EQ(allocator.Allocate(SIZE_MAX, 1), nullptr);
+  const AllocatorStats stats = allocator.Stats();
+  EXPECT_TRUE(stats.IdentityHolds());
+  EXPECT_EQ(this->Text(stats),
+            "live 20\ncached 0\nfree 0\nmetadata 0\ncommitted 20\npeak 120\n"
+            "allocations 2\ndeallocations 1\nfailures 1\n");
+  EXPECT_EQ(this->Json(stats),
+            "{\"live\":20,\"cached\":0,\"free\":0,\"metadata\":0,"
+            "\"committed\":20,\"peak\":120,\"allocations\":2,"
+            "\"deallocations\":1,\"failures\":1}");
+  const SizeHistogram sizes = allocator.Histogram();
+  EXPECT_EQ(this->Text(sizes),
+            "17..20 live 1 allocations 1\n97..112 live 0 allocations 1\n");
+  EXPECT_EQ(this->Json(sizes),
+            "[{\"smallest\":17,\"largest\":20,\"allocations\":1,"
+            "\"deallocations\":0},{\"smallest\":97,\"largest\":112,"
+            "\"allocations\":1,\"deallocations\":1}]");
+  allocator.Deallocate(a, 20, 4);
+}
+
+// And what it tells of itself: the peak is there without an adaptor.
+TYPED_TEST(CountedTest, EveryAllocatorKnowsItsPeak) {
+  if constexpr (CountingAllocator<TypeParam>) {
+    Counted<TypeParam> counted;
+    TypeParam& allocator = counted.allocator.upstream();
+    void* const a = allocator.Allocate(100, 4);
+    void* const b = allocator.Allocate(100, 4);
+    allocator.Deallocate(b, 100, 4);
+    allocator.Deallocate(a, 100, 4);
+    EXPECT_EQ(allocator.Stats().live(), 0u);
+    EXPECT_GE(allocator.Stats().peak(), 200u);
+  }
+}
+
 TEST(LocalCountersTest, MoreGivenBackThanTakenBreaksTheIdentity) {
   LocalCounters counters;
   counters.CountAllocation(8);
@@ -161,6 +240,32 @@ TEST(ShardedCountersTest, CountBlocksThatOtherThreadsGiveBack) {
   EXPECT_GE(stats.peak() + 2 * ShardedCounters::kStepBytes, kBytes * kBlocks);
   EXPECT_LE(stats.peak(), kBytes * kBlocks + 2 * ShardedCounters::kStepBytes);
   EXPECT_TRUE(stats.IdentityHolds());
+}
+
+// Counts additions that take a line from another thread.
+std::atomic<uint64_t> additions = 0;
+template <class T>
+struct CountingAtomic : std::atomic<T> {
+  using std::atomic<T>::atomic;
+  T fetch_add(T value, std::memory_order order) {
+    additions.fetch_add(1, std::memory_order_relaxed);
+    return std::atomic<T>::fetch_add(value, order);
+  }
+};
+struct CountingSync {
+  template <class T>
+  using Atomic = CountingAtomic<T>;
+};
+
+TEST(ShardedCountersTest, TheShardsOfEndedThreadsAreAdopted) {
+  BasicShardedCounters<CountingSync> counters;
+  constexpr size_t kThreads = 100;
+  for (size_t i = 0; i < kThreads; ++i) {
+    std::thread([&counters] { counters.CountAllocation(1); }).join();
+  }
+  EXPECT_EQ(counters.Snapshot().allocations(), kThreads);
+  EXPECT_EQ(counters.Snapshot().live(), kThreads);
+  EXPECT_EQ(additions, 0u);
 }
 
 TEST(ShardedCountersTest, ManyTakeTurnsOnOneThreadAndAtOneAddress) {

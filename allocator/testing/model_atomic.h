@@ -56,6 +56,27 @@ class ModelAtomic {
     });
   }
 
+  T fetch_sub(T value, std::memory_order order) {
+    return Update(order, order, [&](uint64_t now, uint64_t* next) {
+      *next = Word(static_cast<T>(Value(now) - value));
+      return true;
+    });
+  }
+
+  T fetch_or(T value, std::memory_order order) {
+    return Update(order, order, [&](uint64_t now, uint64_t* next) {
+      *next = Word(static_cast<T>(Value(now) | value));
+      return true;
+    });
+  }
+
+  T fetch_and(T value, std::memory_order order) {
+    return Update(order, order, [&](uint64_t now, uint64_t* next) {
+      *next = Word(static_cast<T>(Value(now) & value));
+      return true;
+    });
+  }
+
   bool compare_exchange_strong(T& expected, T desired,
                                std::memory_order success,
                                std::memory_order failure) {
