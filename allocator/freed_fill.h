@@ -14,8 +14,8 @@ namespace mmsb {
 // for when they hand it out again: who wrote to it in between is found.
 //
 // Every byte of the filled part counts. Owns nothing; as thread-safe as writing
-// to the block; takes time in proportion to its bytes. To the tools filled bytes
-// are defined, and may be touched.
+// to the block; takes time in proportion to its bytes. To the tools filled
+// bytes are defined, and may be touched.
 //
 //   freed_fill::Fill(block, bytes);           // in Deallocate()
 //   if (!freed_fill::IsIntact(block, bytes))  // in Allocate()
@@ -54,14 +54,17 @@ class ShortWay {
 
   [[gnu::always_inline]] void Fill(std::byte* block) const {
     UnpoisonDefined(block, last_ + kPieceBytes);
-    for (const size_t at : std::array{size_t{0}, second_, last_ - second_, last_}) {
+    for (const size_t at :
+         std::array{size_t{0}, second_, last_ - second_, last_}) {
       std::memcpy(block + at, kPiece.data(), kPieceBytes);
     }
   }
 
-  [[nodiscard, gnu::always_inline]] bool IsIntact(const std::byte* block) const {
+  [[nodiscard, gnu::always_inline]] bool IsIntact(
+      const std::byte* block) const {
     UnpoisonDefined(block, last_ + kPieceBytes);
-    for (const size_t at : std::array{size_t{0}, second_, last_ - second_, last_}) {
+    for (const size_t at :
+         std::array{size_t{0}, second_, last_ - second_, last_}) {
       if (!IsWord(block + at) || !IsWord(block + at + sizeof(kWord))) {
         return false;
       }

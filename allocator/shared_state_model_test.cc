@@ -1,6 +1,6 @@
-// The quota, the map of chunks and the counters that threads share, in every way
-// that small programs of them can go, and weakened copies of their ingredients,
-// which must be caught.
+// The quota, the map of chunks and the counters that threads share, in every
+// way that small programs of them can go, and weakened copies of their
+// ingredients, which must be caught.
 
 #include <array>
 #include <atomic>
@@ -25,8 +25,8 @@
 namespace mmsb {
 namespace {
 
-// What lies below a quota: counts what is live by itself, and where the quota is
-// one block, that block.
+// What lies below a quota: counts what is live by itself, and where the quota
+// is one block, that block.
 struct QuotaUpstreamState {
   explicit QuotaUpstreamState(size_t quota) : quota(quota) {}
 
@@ -55,7 +55,8 @@ static_assert(RawAllocator<QuotaUpstream>);
 template <class Sync>
 struct QuotaState {
   explicit QuotaState(size_t quota)
-      : upstream(quota), limited({.max_bytes = quota}, QuotaUpstream{&upstream}) {}
+      : upstream(quota),
+        limited({.max_bytes = quota}, QuotaUpstream{&upstream}) {}
 
   // False when the quota refused it.
   bool Use(size_t bytes) {
@@ -99,9 +100,8 @@ ModelResult ExploreRoomOfOne() {
   return ExploreModel([](ModelProgram& program) {
     auto state = std::make_shared<QuotaState<Sync>>(1);
     for (int i = 0; i < 2; ++i) program.Thread([=] { state->Use(1); });
-    program.Finally([=] {
-      ModelExpect(state->limited.used() == 0, "all is given back");
-    });
+    program.Finally(
+        [=] { ModelExpect(state->limited.used() == 0, "all is given back"); });
   });
 }
 
@@ -218,7 +218,8 @@ ModelResult ExploreCounting(size_t threads, bool leave) {
     program.Finally([=] {
       const AllocatorStats stats = counters->Snapshot();
       ModelExpect(stats.IdentityHolds(), "the identity");
-      ModelExpect(stats.allocations() == threads && stats.deallocations() == 1 &&
+      ModelExpect(stats.allocations() == threads &&
+                      stats.deallocations() == 1 &&
                       stats.live() == (threads - 1) * 10,
                   "a count is lost");
     });
