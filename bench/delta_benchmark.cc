@@ -133,8 +133,7 @@ void Register(const std::string& workload, const std::string& row,
 int main(int argc, char** argv) {
   for (const mmsb::Pattern& pattern : mmsb::kPatterns) {
     mmsb::Register("delta_make_", "mmsb", pattern, &mmsb::MakeBySimd);
-    mmsb::Register("delta_make_", "mmsb in place", pattern,
-                   &mmsb::MakeInPlace);
+    mmsb::Register("delta_make_", "mmsb in place", pattern, &mmsb::MakeInPlace);
     mmsb::Register("delta_make_", "mmsb scalar", pattern, &mmsb::MakeScalar);
     mmsb::Register("delta_make_", "memcpy", pattern, &mmsb::Copy);
     mmsb::Register("delta_apply_", "mmsb", pattern, &mmsb::ApplyBySimd);

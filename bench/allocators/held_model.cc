@@ -322,8 +322,8 @@ class Model {
     slab.bits[index / 64] |= uint64_t{1} << index % 64;
     if (slab.out-- == home.blocks) home.with_blocks.push_back(number);
     if (slab.out == 0) {
-      home.with_blocks.erase(std::find(home.with_blocks.begin(),
-                                       home.with_blocks.end(), number));
+      home.with_blocks.erase(
+          std::find(home.with_blocks.begin(), home.with_blocks.end(), number));
       empty_.push_back(number);
     }
   }

@@ -1,4 +1,5 @@
-// A bug for each sanitizer, by name; planted_test.sh sees each found where it should be.
+// A bug for each sanitizer, by name; planted_test.sh sees each found where it
+// should be.
 //
 //   planted tools   the sanitizers that this program is built with
 //   planted NAME    does that; exits 0 when nothing stopped it
