@@ -213,6 +213,13 @@ command_reduce() {
   printf '%s\n' "$reduced"
 }
 
+# The test that the target prints of its input, if it does (fuzz/program.h).
+printed_test() {
+  local said
+  said=$(MMSB_FUZZ_PRINT=1 "$fuzz_binary" "$1" 2>&1 | sed -n '/^TEST(.*NAME_IT) {$/,/^}$/p' | sed '/^}$/q') || true
+  [[ -n $said ]] && printf '%s\n' "${said//NAME_IT/$name}"
+}
+
 command_promote() {
   parse 'FILE --name --out' "$@"
   [[ $name =~ ^[A-Z][A-Za-z0-9]*$ ]] || die "--name='$name': a name in CamelCase is needed, as in --name=RewindPastTheFirstChunk"
@@ -225,6 +232,7 @@ command_promote() {
   mkdir -p -- "$folder"
   cp -- "$file" "$copy"
   say "copied to $copy"
+  ! printed_test "$copy" || return 0
   cat <<END
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t bytes);
 

@@ -56,6 +56,9 @@ says 0 'TEST\(PlantedFuzzRegressionTest, WordAtTheEnd\) .* 0x21, 0x62, 0x75, 0x6
 [[ $(cat "$source_corpus/regression_word_at_the_end") == '!bug' ]] || fail 'nothing was promoted'
 says 2 'is there already' "$promote" "$reduced" --name=WordAtTheEnd
 rm "$source_corpus/regression_word_at_the_end"
+printf 'say !bug' >"$TEST_TMPDIR/said"
+says 0 $'TEST\\(SayTest, SaysItself\\) \\{\n  Say\\(\\);\n\\}$' "$promote" "$TEST_TMPDIR/said" --name=SaysItself
+rm "$source_corpus/regression_says_itself"
 
 # What was found goes into the corpus; what reaches no more than the rest goes away; what is
 # a regression stays.
