@@ -303,6 +303,7 @@ def delta_codec():
         "sparse-to-the-end": page(0, 300) + sparse + runs((0, 1), (297, 2), payload=b"abc"),
         "sparse-past-the-end": page(0, 300) + sparse + runs((0, 1), (297, 3), payload=b"abcd"),
         "sparse-empty-run": page(0, 300) + sparse + runs((5, 0), payload=b""),
+        "sparse-payload-long": page(0, 300) + sparse + runs((5, 2), payload=b"abc"),
         "sparse-no-gap": page(0, 300) + sparse + runs((5, 1), (0, 2), payload=b"abc"),
         "sparse-many-runs": page(0, 300) + sparse + varint(1 << 62) + b"aa",
         "sparse-long-varint": page(0, 300) + sparse + b"\x80" * 12 + b"\x00",

@@ -300,7 +300,8 @@ class Model {
     const std::vector<uint8_t> mask = Reference();
     const size_t all = mask.size() * 8;
     if (first > all || fewer > all - first) return "";
-    const MaskView view(std::span(mask), first, all - first - fewer);
+    const std::span<const uint8_t> bits(mask);
+    const MaskView view(bits, first, all - first - fewer);
     return OnTargets([&]() -> std::string {
       std::vector<MaskRun> runs;
       AppendRuns(view, runs);
