@@ -151,7 +151,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   const int64_t started_ns = context.clock.Now();
   absl::StatusOr<PageStore::Snapshot> previous = store.Newest();
   if (!previous.ok()) return previous.status();
-  absl::StatusOr<PageStore::Batch> batch = store.Begin(source->bytes());
+  absl::StatusOr<PageStore::Batch> batch =
+      store.Begin(*previous, source->bytes());
   if (!batch.ok()) return batch.status();
   {
     ProgressBar progress(context, "committing");
@@ -166,7 +167,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   if (!epoch.ok()) return epoch.status();
   const int64_t took_ns = context.clock.Now() - started_ns;
 
-  const EpochInfo& info = store.newest_info();
+  const EpochInfo info = store.newest_info();
   const uint64_t pages = store.Stats().pages;
   absl::FPrintF(context.out,
                 "epoch %v\n"

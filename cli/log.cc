@@ -29,9 +29,9 @@ void PrintJson(std::span<const EpochInfo> epochs, std::FILE* out) {
   std::string text = "[";
   for (const EpochInfo& epoch : epochs | std::views::reverse) {
     absl::StrAppend(&text, &epoch == &epochs.back() ? "\n" : ",\n");
-    if (epoch.lost) {
-      absl::StrAppendFormat(&text, "{\"epoch\":%v,\"damaged\":true}",
-                            epoch.epoch);
+    if (epoch.lost || epoch.absent) {
+      absl::StrAppendFormat(&text, "{\"epoch\":%v,\"%s\":true}", epoch.epoch,
+                            epoch.lost ? "damaged" : "absent");
     } else {
       absl::StrAppendFormat(
           &text,
@@ -52,8 +52,9 @@ void PrintTable(std::span<const EpochInfo> epochs, std::FILE* out) {
   Table table(
       {"EPOCH", "TIME", "SIZE", "CHANGED", "PAGES", "STORED", "MESSAGE"});
   for (const EpochInfo& epoch : epochs | std::views::reverse) {
-    if (epoch.lost) {
-      table.Add({absl::StrCat(epoch.epoch), "(damaged)"});
+    if (epoch.lost || epoch.absent) {
+      table.Add({absl::StrCat(epoch.epoch),
+                 epoch.lost ? "(damaged)" : "(lost before it was salvaged)"});
       continue;
     }
     table.Add({absl::StrCat(epoch.epoch), TimeText(epoch.time_ns),
@@ -109,9 +110,12 @@ With --json, an array of objects, newest first, of these members:
   message        bytes that are not UTF-8 are replaced by U+FFFD
   damaged        true when the epoch's records are; where nothing
                  else is known, only this and the number are there
+  absent         true, beside the number alone, when the epoch was lost
+                 before this store was salvaged from another
 
-The exit code is 1 when a damaged epoch was listed. The pages' own
-contents are not read: 'mmsb verify' does that.)",
+Epochs that were pruned are not listed. The exit code is 1 when a
+damaged epoch was listed. The pages' own contents are not read: 'mmsb
+verify' does that.)",
       .examples =
           R"(mmsb log state.mmsb
 mmsb log state.mmsb --json | jq '.[0].message')",

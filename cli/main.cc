@@ -19,6 +19,8 @@
 #include "cli/diff.h"
 #include "cli/log.h"
 #include "cli/program.h"
+#include "cli/prune.h"
+#include "cli/salvage.h"
 #include "cli/stat.h"
 #include "cli/text.h"
 #include "cli/verify.h"
@@ -63,8 +65,9 @@ int main(int argc, char** argv) {
     }
   }
   const std::array commands = {
-      &mmsb::CommitCommand(), &mmsb::LogCommand(),    &mmsb::CheckoutCommand(),
-      &mmsb::DiffCommand(),   &mmsb::VerifyCommand(), &mmsb::StatCommand(),
+      &mmsb::CommitCommand(),  &mmsb::LogCommand(),   &mmsb::CheckoutCommand(),
+      &mmsb::DiffCommand(),    &mmsb::PruneCommand(), &mmsb::VerifyCommand(),
+      &mmsb::SalvageCommand(), &mmsb::StatCommand(),
   };
   const std::vector<std::string_view> arguments(argv + (argc > 0 ? 1 : 0),
                                                 argv + argc);

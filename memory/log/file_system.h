@@ -32,7 +32,10 @@ struct FileInfo {
 
 // An open file, closed by its destructor. Offsets and sizes are in bytes. Every
 // failure is a status that names the file and what the system said of it. Calls
-// on one File must not overlap, except ReadAt with ReadAt.
+// on one File must not overlap, but for ReadAt and Info, which may overlap any
+// call, and Sync, which may overlap WriteAt and Truncate: it covers what was
+// done before it was called. A read of bytes that change meanwhile gives any
+// mixture of both.
 class File {
  public:
   virtual ~File() = default;

@@ -18,31 +18,30 @@ namespace {
 // of another store are never taken for this one's.
 template <size_t kBytes>
 uint32_t SaltedChecksum(std::span<const std::byte, kBytes> bytes,
-                        uint64_t store_id) {
+                        uint64_t salt) {
   std::array<std::byte, kBytes - sizeof(uint32_t) + sizeof(uint64_t)> salted;
   std::ranges::copy(bytes.first(kBytes - sizeof(uint32_t)), salted.begin());
-  StoreLittleEndian<uint64_t>(store_id, salted, kBytes - sizeof(uint32_t));
+  StoreLittleEndian<uint64_t>(salt, salted, kBytes - sizeof(uint32_t));
   return Crc32c(salted);
 }
 
 template <size_t kBytes>
-void Seal(std::array<std::byte, kBytes>& bytes, uint64_t store_id) {
+void Seal(std::array<std::byte, kBytes>& bytes, uint64_t salt) {
   StoreLittleEndian<uint32_t>(
-      SaltedChecksum<kBytes>(std::span<const std::byte, kBytes>(bytes),
-                             store_id),
+      SaltedChecksum<kBytes>(std::span<const std::byte, kBytes>(bytes), salt),
       bytes, kBytes - sizeof(uint32_t));
 }
 
 template <size_t kBytes>
-bool IsSealed(std::span<const std::byte, kBytes> bytes, uint64_t store_id) {
+bool IsSealed(std::span<const std::byte, kBytes> bytes, uint64_t salt) {
   return LoadLittleEndian<uint32_t>(bytes, kBytes - sizeof(uint32_t)) ==
-         SaltedChecksum<kBytes>(bytes, store_id);
+         SaltedChecksum<kBytes>(bytes, salt);
 }
 
 }  // namespace
 
 std::array<std::byte, RecordHead::kBytes> RecordHead::Encode(
-    uint64_t store_id) const {
+    uint64_t salt) const {
   std::array<std::byte, kBytes> bytes{};
   std::ranges::copy(std::as_bytes(std::span(kMagic)), bytes.begin());
   StoreLittleEndian<uint32_t>(static_cast<uint32_t>(kind), bytes, 4);
@@ -53,15 +52,13 @@ std::array<std::byte, RecordHead::kBytes> RecordHead::Encode(
   StoreLittleEndian<uint32_t>(meta_checksum, bytes, 32);
   StoreLittleEndian<uint32_t>(data_bytes, bytes, 36);
   StoreLittleEndian<uint32_t>(data_checksum, bytes, 40);
-  Seal(bytes, store_id);
+  Seal(bytes, salt);
   return bytes;
 }
 
 std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
-                                             uint64_t position,
-                                             uint64_t store_id) {
-  if (bytes.size() < kBytes ||
-      !IsSealed<kBytes>(bytes.first<kBytes>(), store_id) ||
+                                             uint64_t position, uint64_t salt) {
+  if (bytes.size() < kBytes || !IsSealed<kBytes>(bytes.first<kBytes>(), salt) ||
       !std::ranges::equal(bytes.first(kMagic.size()),
                           std::as_bytes(std::span(kMagic)))) {
     return std::nullopt;
@@ -85,20 +82,20 @@ std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
   return head;
 }
 
-std::array<std::byte, LogTip::kBytes> LogTip::Encode(uint64_t store_id) const {
+std::array<std::byte, LogTip::kBytes> LogTip::Encode(uint64_t salt) const {
   std::array<std::byte, kBytes> bytes{};
   StoreLittleEndian<uint64_t>(epoch.value(), bytes, 0);
   StoreLittleEndian<uint64_t>(end, bytes, 8);
   StoreLittleEndian<uint64_t>(checkpoint, bytes, 16);
-  Seal(bytes, store_id);
+  Seal(bytes, salt);
   return bytes;
 }
 
 std::optional<LogTip> LogTip::Decode(std::span<const std::byte> bytes,
-                                     uint64_t store_id) {
+                                     uint64_t salt) {
   if (bytes.size() < kBytes) return std::nullopt;
   const auto slot = bytes.first<kBytes>();
-  if (!IsSealed<kBytes>(slot, store_id)) return std::nullopt;
+  if (!IsSealed<kBytes>(slot, salt)) return std::nullopt;
   return LogTip{.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(slot, 0)),
                 .end = LoadLittleEndian<uint64_t>(slot, 8),
                 .checkpoint = LoadLittleEndian<uint64_t>(slot, 16)};

@@ -12,7 +12,8 @@
 namespace mmsb {
 
 // The framing of a TransactionLog: pure functions between its structures and
-// their bytes. docs/format.md has the layouts. Values; thread-compatible.
+// their bytes, which are salted by StoreHeader::salt(). docs/format.md has the
+// layouts. Values; thread-compatible.
 
 enum class RecordKind : uint32_t { kData = 1, kCommit = 2, kCheckpoint = 3 };
 
@@ -36,12 +37,12 @@ struct RecordHead {
   uint64_t data_position() const { return position + kBytes + meta_bytes; }
   uint64_t end() const { return data_position() + data_bytes; }
 
-  std::array<std::byte, kBytes> Encode(uint64_t store_id) const;
+  std::array<std::byte, kBytes> Encode(uint64_t salt) const;
 
   // The head in the first kBytes of `bytes`, if one was written at `position`
   // of this store's log and its sizes are within the limits.
   static std::optional<RecordHead> Decode(std::span<const std::byte> bytes,
-                                          uint64_t position, uint64_t store_id);
+                                          uint64_t position, uint64_t salt);
 };
 
 // Up to where the log was acknowledged: one slot of the tip file.
@@ -53,15 +54,13 @@ struct LogTip {
   // The first record of the last checkpoint up to there; 0 when there is none.
   uint64_t checkpoint = 0;
 
-  // Where in the tip file this tip's slot is: they are written in turn, so that
-  // a torn write leaves the one before.
-  uint64_t slot_position() const { return (epoch.value() % 2) * kBytes; }
+  static constexpr size_t kSlots = 2;
 
-  std::array<std::byte, kBytes> Encode(uint64_t store_id) const;
+  std::array<std::byte, kBytes> Encode(uint64_t salt) const;
 
   // The tip in the first kBytes of `bytes`; none when they are damaged.
   static std::optional<LogTip> Decode(std::span<const std::byte> bytes,
-                                      uint64_t store_id);
+                                      uint64_t salt);
 };
 
 }  // namespace mmsb

@@ -25,6 +25,8 @@ constexpr size_t kVersionAt = 8;
 constexpr size_t kPageBytesAt = 12;
 constexpr size_t kStoreIdAt = 16;
 constexpr size_t kCreatedAt = 24;
+constexpr size_t kGenerationAt = 32;
+constexpr size_t kFirstEpochAt = 40;
 constexpr size_t kChecksumAt = 60;
 
 }  // namespace
@@ -37,6 +39,8 @@ std::array<std::byte, StoreHeader::kBytes> StoreHeader::Encode() const {
   StoreLittleEndian<uint64_t>(store_id, bytes, kStoreIdAt);
   StoreLittleEndian<uint64_t>(static_cast<uint64_t>(created_ns), bytes,
                               kCreatedAt);
+  StoreLittleEndian<uint64_t>(generation, bytes, kGenerationAt);
+  StoreLittleEndian<uint64_t>(first_epoch, bytes, kFirstEpochAt);
   StoreLittleEndian<uint32_t>(Crc32c(std::span(bytes).first(kChecksumAt)),
                               bytes, kChecksumAt);
   return bytes;
@@ -70,11 +74,17 @@ absl::StatusOr<StoreHeader> StoreHeader::Decode(
   header.store_id = LoadLittleEndian<uint64_t>(bytes, kStoreIdAt);
   header.created_ns =
       static_cast<int64_t>(LoadLittleEndian<uint64_t>(bytes, kCreatedAt));
+  header.generation = LoadLittleEndian<uint64_t>(bytes, kGenerationAt);
+  header.first_epoch = LoadLittleEndian<uint64_t>(bytes, kFirstEpochAt);
   if (!std::has_single_bit(header.page_bytes) ||
       header.page_bytes < kMinPageBytes || header.page_bytes > kMaxPageBytes) {
     return absl::DataLossError(absl::StrCat(
         name, ": pages of ", header.page_bytes, " bytes; they must be a power ",
         "of two from ", kMinPageBytes, " to ", kMaxPageBytes));
+  }
+  if (header.first_epoch == 0) {
+    return absl::DataLossError(
+        absl::StrCat(name, ": the first epoch is 0, and epochs begin with 1"));
   }
   return header;
 }

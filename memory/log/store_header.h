@@ -19,13 +19,18 @@ namespace mmsb {
 // A value. Thread-compatible.
 struct StoreHeader {
   static constexpr size_t kBytes = 64;
-  static constexpr uint32_t kVersion = 2;
+  static constexpr uint32_t kVersion = 3;
   static constexpr uint32_t kMinPageBytes = 512;
   static constexpr uint32_t kMaxPageBytes = 64 * 1024;
 
   uint32_t page_bytes = 4096;  // a power of two within the limits above
-  uint64_t store_id = 0;       // random; salts the checksum of every record
+  uint64_t store_id = 0;       // random
   int64_t created_ns = 0;      // since the Unix epoch
+  uint64_t generation = 0;     // how often the log was replaced by another
+  uint64_t first_epoch = 1;    // that the log holds; those before are pruned
+
+  // What salts the checksums of this generation's log.
+  uint64_t salt() const { return store_id + generation * 0x9e3779b97f4a7c15; }
 
   std::array<std::byte, kBytes> Encode() const;
 

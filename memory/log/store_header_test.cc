@@ -16,8 +16,11 @@ namespace {
 
 using Bytes = std::array<std::byte, StoreHeader::kBytes>;
 
-const StoreHeader kHeader{
-    .page_bytes = 8192, .store_id = 0x1122334455667788, .created_ns = -5};
+const StoreHeader kHeader{.page_bytes = 8192,
+                          .store_id = 0x1122334455667788,
+                          .created_ns = -5,
+                          .generation = 7,
+                          .first_epoch = 42};
 
 // The header with another 32-bit value at `at`, and its checksum right.
 Bytes With(size_t at, uint32_t value) {
@@ -47,10 +50,10 @@ TEST(StoreHeaderTest, TellsAStrangerAnotherVersionAndDamageApart) {
   EXPECT_EQ(CodeOf(Bytes{}), absl::StatusCode::kInvalidArgument);
   const Bytes right = kHeader.Encode();
   EXPECT_EQ(CodeOf(std::span(right).first(63)), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(CodeOf(With(8, 3)), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(CodeOf(With(8, 1)), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(StoreHeader::Decode(With(8, 1), "s/MMSB").status().message(),
-            "s/MMSB is of format version 1, and this program knows version 2");
+  EXPECT_EQ(CodeOf(With(8, 4)), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(CodeOf(With(8, 2)), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(StoreHeader::Decode(With(8, 2), "s/MMSB").status().message(),
+            "s/MMSB is of format version 2, and this program knows version 3");
   for (size_t bit = 0; bit < right.size() * 8; ++bit) {
     Bytes flipped = right;
     flipped[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
@@ -58,6 +61,19 @@ TEST(StoreHeaderTest, TellsAStrangerAnotherVersionAndDamageApart) {
                                         : absl::StatusCode::kDataLoss)
         << bit;
   }
+}
+
+TEST(StoreHeaderTest, EpochsBeginWithOne) {
+  StoreHeader header = kHeader;
+  header.first_epoch = 0;
+  EXPECT_EQ(CodeOf(header.Encode()), absl::StatusCode::kDataLoss);
+}
+
+TEST(StoreHeaderTest, EachGenerationHasASaltOfItsOwn) {
+  StoreHeader header = kHeader;
+  header.generation = 0;
+  EXPECT_EQ(header.salt(), header.store_id);
+  EXPECT_NE(kHeader.salt(), kHeader.store_id);
 }
 
 TEST(StoreHeaderTest, PageSizesAreBounded) {

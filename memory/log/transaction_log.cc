@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -21,6 +22,7 @@
 #include "memory/epoch/epoch.h"
 #include "memory/log/crc32c.h"
 #include "memory/log/file_system.h"
+#include "memory/log/log_data.h"
 #include "memory/log/log_record.h"
 #include "memory/log/store_header.h"
 
@@ -38,27 +40,31 @@ std::string_view AsString(std::span<const std::byte> bytes) {
 
 struct TipFile {
   LogTip tip;
+  size_t slot = 0;       // that it is in
   bool damaged = false;  // a slot was
   bool known = false;    // one slot was whole, at the least
 };
 
-absl::StatusOr<TipFile> ReadTip(File* file, uint64_t store_id) {
+absl::StatusOr<TipFile> ReadTip(File* file, uint64_t salt) {
   TipFile result;
-  std::array<std::byte, 2 * LogTip::kBytes> bytes{};
+  std::array<std::byte, LogTip::kSlots * LogTip::kBytes> bytes{};
   if (file != nullptr) {
     absl::StatusOr<size_t> read = file->ReadAt(0, bytes);
     if (!read.ok()) return read.status();
   }
-  for (size_t slot = 0; slot < 2; ++slot) {
+  for (size_t slot = 0; slot < LogTip::kSlots; ++slot) {
     const std::optional<LogTip> tip = LogTip::Decode(
-        std::span(bytes).subspan(slot * LogTip::kBytes, LogTip::kBytes),
-        store_id);
+        std::span(bytes).subspan(slot * LogTip::kBytes, LogTip::kBytes), salt);
     if (!tip.has_value()) {
       result.damaged = true;
       continue;
     }
+    if (!result.known || std::pair(tip->epoch, tip->end) >
+                             std::pair(result.tip.epoch, result.tip.end)) {
+      result.tip = *tip;
+      result.slot = slot;
+    }
     result.known = true;
-    if (tip->epoch > result.tip.epoch) result.tip = *tip;
   }
   return result;
 }
@@ -79,8 +85,8 @@ bool IsPartOfHeader(std::span<const std::byte> bytes,
 // Walks over the records of a log of a given size.
 class TransactionLog::Reader {
  public:
-  Reader(File& file, uint64_t log_bytes, uint64_t store_id)
-      : file_(file), log_bytes_(log_bytes), store_id_(store_id) {}
+  Reader(File& file, uint64_t log_bytes, uint64_t salt)
+      : file_(file), log_bytes_(log_bytes), salt_(salt) {}
 
   // The head of the record at `position`, with its meta copied to `meta`; none
   // when there is no whole record, as far as can be told without its data.
@@ -104,7 +110,7 @@ class TransactionLog::Reader {
         Fetch(position, RecordHead::kBytes);
     if (!bytes.ok()) return bytes.status();
     std::optional<RecordHead> head =
-        RecordHead::Decode(*bytes, position, store_id_);
+        RecordHead::Decode(*bytes, position, salt_);
     if (head.has_value() && head->end() > log_bytes_) return std::nullopt;
     return head;
   }
@@ -124,7 +130,7 @@ class TransactionLog::Reader {
            bytes->size() - at >= RecordHead::kBytes;
            at = AsString(*bytes).find(magic, at + 1)) {
         const std::optional<RecordHead> head =
-            RecordHead::Decode(bytes->subspan(at), position + at, store_id_);
+            RecordHead::Decode(bytes->subspan(at), position + at, salt_);
         if (head.has_value() && head->end() <= log_bytes_) return position + at;
       }
       position += bytes->size() - (RecordHead::kBytes - 1);
@@ -179,7 +185,7 @@ class TransactionLog::Reader {
 
   File& file_;
   const uint64_t log_bytes_;
-  const uint64_t store_id_;
+  const uint64_t salt_;
   std::vector<std::byte> window_;
   uint64_t window_begin_ = 0;
 };
@@ -193,11 +199,19 @@ TransactionLog::TransactionLog(FileSystem& file_system, std::string directory,
       access_(access) {}
 
 std::string TransactionLog::LogPath() const {
-  return absl::StrCat(directory_, "/log");
+  return absl::StrCat(directory_, "/", LogName(header_.generation));
 }
 
 std::string TransactionLog::TipPath() const {
-  return absl::StrCat(directory_, "/tip");
+  return absl::StrCat(directory_, "/", TipName(header_.generation));
+}
+
+std::string TransactionLog::LogName(uint64_t generation) {
+  return generation == 0 ? "log" : absl::StrCat("log.", generation);
+}
+
+std::string TransactionLog::TipName(uint64_t generation) {
+  return generation == 0 ? "tip" : absl::StrCat("tip.", generation);
 }
 
 absl::Status TransactionLog::Changed() const {
@@ -219,8 +233,18 @@ absl::StatusOr<std::unique_ptr<TransactionLog>> TransactionLog::Open(
   return log;
 }
 
+absl::StatusOr<std::unique_ptr<TransactionLog>> TransactionLog::Open(
+    FileSystem& file_system, std::string directory, const StoreHeader& header,
+    Files files) {
+  std::unique_ptr<TransactionLog> log(new TransactionLog(
+      file_system, std::move(directory), header, FileSystem::Access::kRead));
+  log->log_ = std::move(files.log);
+  log->tip_ = std::move(files.tip);
+  return log;
+}
+
 absl::Status TransactionLog::OpenIfPresent(const std::string& path,
-                                           std::unique_ptr<File>& file) {
+                                           std::shared_ptr<File>& file) {
   if (file != nullptr) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<File>> opened =
       file_system_.Open(path, access_ == FileSystem::Access::kRead
@@ -244,7 +268,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   if (absl::Status status = OpenIfPresent(TipPath(), tip_); !status.ok()) {
     return status;
   }
-  absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.store_id);
+  absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.salt());
   if (!tip.ok()) return tip.status();
   if (absl::Status status = OpenIfPresent(LogPath(), log_); !status.ok()) {
     return status;
@@ -274,8 +298,13 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   };
   std::vector<Pending> pending;  // of the transaction `expected`
   std::vector<std::byte> meta;
-  Epoch expected = Epoch().Next();
+  Epoch expected = Epoch::FromValue(header_.first_epoch);
+  report.newest = Epoch::FromValue(header_.first_epoch - 1);
   bool transaction_damaged = false;
+  // The pending records restate the transaction before `expected`.
+  bool restating = false;
+  // Of the record that would restate it; none when it was not seen.
+  std::optional<uint32_t> next_of_newest;
   uint32_t next_sequence = 0;  // in this transaction
   uint64_t checkpoint = 0;     // of this transaction
   uint64_t last_checkpoint = 0;
@@ -284,7 +313,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   uint64_t position = StoreHeader::kBytes;
 
   std::optional<Reader> reader;
-  if (log_ != nullptr) reader.emplace(*log_, log_bytes, header_.store_id);
+  if (log_ != nullptr) reader.emplace(*log_, log_bytes, header_.salt());
   if (options.checkpoint.has_value()) {
     absl::StatusOr<std::optional<RecordHead>> first = std::nullopt;
     if (reader.has_value()) first = reader->ReadHead(*options.checkpoint);
@@ -342,8 +371,13 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
         return status;
       }
       report.newest = expected;
+      next_of_newest = std::nullopt;
     }
     return absl::OkStatus();
+  };
+  const auto is_acknowledged = [&](const RecordHead& head) {
+    return restating ? !tip->known || head.end() <= tip->tip.end
+                     : was_acknowledged(expected);
   };
 
   const auto wanted = [&] {
@@ -353,17 +387,28 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     absl::StatusOr<std::optional<RecordHead>> read =
         reader->ReadRecord(position, meta);
     if (!read.ok()) return read.status();
+    const auto is_next = [&](const RecordHead& head, uint32_t sequence) {
+      return head.sequence == sequence ||
+             (transaction_damaged && head.sequence > sequence);
+    };
+    const auto restates = [&](const RecordHead& head) {
+      return head.epoch == report.newest && next_of_newest.has_value() &&
+             (restating
+                  ? head.kind != RecordKind::kData &&
+                        is_next(head, next_sequence)
+                  : head.kind == RecordKind::kCheckpoint && pending.empty() &&
+                        is_next(head, *next_of_newest));
+    };
     // Every lost transaction took a record at the least; more of them than fit
     // before this record is not a thing that damage can do.
-    const auto is_next = [&](const RecordHead& head) {
-      return head.sequence == next_sequence ||
-             (transaction_damaged && head.sequence > next_sequence);
+    const auto goes_on = [&](const RecordHead& head) {
+      return head.epoch >= expected &&
+             head.epoch.value() - expected.value() <=
+                 position / RecordHead::kBytes &&
+             (head.epoch > expected ||
+              is_next(head, restating ? 0 : next_sequence));
     };
-    const bool plausible = read->has_value() && (*read)->epoch >= expected &&
-                           (*read)->epoch.value() - expected.value() <=
-                               position / RecordHead::kBytes &&
-                           ((*read)->epoch > expected || is_next(**read));
-    if (!plausible) {
+    if (!read->has_value() || !(goes_on(**read) || restates(**read))) {
       absl::StatusOr<uint64_t> found = reader->FindRecord(position + 1);
       if (!found.ok()) return found.status();
       report.damage.push_back({position, *found, expected});
@@ -372,6 +417,23 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       continue;
     }
     const RecordHead head = **read;
+    if (head.epoch < expected) {
+      restating = true;
+    } else if (restating) {
+      // What ended the restatement is gone: a checkpoint less, and no epoch. A
+      // writer only goes on after one that is whole.
+      if (!is_acknowledged(head)) break;
+      if (!transaction_damaged) {
+        report.damage.push_back(
+            {pending.front().head.position, position, report.newest});
+      }
+      pending.clear();
+      restating = false;
+      transaction_damaged = false;
+      next_sequence = 0;
+      checkpoint = 0;
+      report.end = position;
+    }
     if (head.epoch > expected) {
       // A writer only goes on after a transaction that is whole.
       if (!was_acknowledged(expected)) break;
@@ -388,7 +450,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     position = head.end();
     if (head.kind != RecordKind::kCommit) {
       bool data_damaged = false;
-      if (options.check_data && was_acknowledged(expected)) {
+      if (options.check_data && is_acknowledged(head)) {
         absl::StatusOr<bool> damaged = reader->DataIsDamaged(head);
         if (!damaged.ok()) return damaged.status();
         data_damaged = *damaged;
@@ -400,7 +462,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       }
       continue;
     }
-    if (!was_acknowledged(expected)) {
+    if (!is_acknowledged(head)) {
       // A commit record may reach the disk before what is ahead of it.
       bool whole = !transaction_damaged;
       for (size_t i = 0; whole && i < pending.size(); ++i) {
@@ -411,19 +473,24 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       if (!whole) break;
     }
     if (checkpoint != 0) last_checkpoint = checkpoint;
-    if (was_acknowledged(expected)) last_at_tip = last_checkpoint;
+    if (is_acknowledged(head)) last_at_tip = last_checkpoint;
     if (absl::Status status = visit_pending(); !status.ok()) return status;
     read = reader->ReadRecord(head.position, meta);
     if (!read.ok()) return read.status();
     if (!read->has_value()) return Changed();
-    if (absl::Status status = visitor.OnCommit(to_record(head, false));
+    const Record record = to_record(head, false);
+    if (absl::Status status =
+            restating ? visitor.OnRestated(record) : visitor.OnCommit(record);
         !status.ok()) {
       return status;
     }
-    report.newest = expected;
     report.end = position;
-    expected = expected.Next();
+    next_of_newest = head.sequence + 1;
     transaction_damaged = false;
+    if (!std::exchange(restating, false)) {
+      report.newest = expected;
+      expected = expected.Next();
+    }
   }
   if (!wanted()) return report;
 
@@ -434,6 +501,14 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     }
     if (absl::Status status = lose_commits(tip->tip.epoch); !status.ok()) {
       return status;
+    }
+    return report;
+  }
+  if (tip->known && tip->tip.epoch == report.newest &&
+      tip->tip.end > report.end) {
+    // What restated the newest transaction was acknowledged, and is gone.
+    if (report.damage.empty() || report.damage.back().begin < report.end) {
+      report.damage.push_back({report.end, tip->tip.end, report.newest});
     }
     return report;
   }
@@ -453,12 +528,22 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
                                   tip->tip.checkpoint != last_at_tip;
     last_checkpoint_ = last_checkpoint;
     state_ = State::kReplayed;
+    sync_failed_.store(false, std::memory_order_relaxed);
+    prepared_ = false;
     newest_ = report.newest;
+    next_of_newest_ = next_of_newest.value_or(0);
     committed_end_ = report.end;
     end_ = report.end;
-    acknowledged_end_ = was_acknowledged(newest_)
-                            ? committed_end_
-                            : std::min(tip->tip.end, committed_end_);
+    buffer_.clear();
+    const bool all =
+        was_acknowledged(newest_) && (!tip->known || tip->tip.epoch < newest_ ||
+                                      tip->tip.end >= committed_end_);
+    acknowledged_ = {
+        .epoch = all ? newest_ : tip->tip.epoch,
+        .end = all ? committed_end_ : std::min(tip->tip.end, committed_end_),
+        .checkpoint = all ? last_checkpoint_ : tip->tip.checkpoint};
+    next_slot_ = 1 - tip->slot;
+    tip_is_unknown_ = false;
     tip_is_damaged_ = tip->damaged;
   }
   return report;
@@ -485,25 +570,29 @@ absl::Status TransactionLog::CheckHeader(uint64_t log_bytes,
   return absl::OkStatus();
 }
 
-absl::Status TransactionLog::BeginAppending() {
+absl::Status TransactionLog::CheckUsable() const {
   if (access_ == FileSystem::Access::kRead) {
     return absl::FailedPreconditionError(
         absl::StrCat("'", LogPath(), "' was opened for reading"));
   }
-  if (state_ == State::kFailed) {
+  if (state_ == State::kFailed ||
+      sync_failed_.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "'", LogPath(),
         "' must be opened and replayed again: a write to it failed, or it was "
         "not replayed to its end, or it is damaged"));
   }
-  if (state_ == State::kAppending) return absl::OkStatus();
+  return absl::OkStatus();
+}
 
-  state_ = State::kFailed;  // until all of this has been done
+absl::Status TransactionLog::Prepare() {
+  if (prepared_) return absl::OkStatus();
+  const State before = std::exchange(state_, State::kFailed);  // until all is
   // What was replayed beyond the tip was never acknowledged and may be in
   // memory alone, even if a sync of it failed. It becomes durable before it is
   // built on.
-  if (acknowledged_end_ < committed_end_) {
-    if (absl::Status status = Rewrite(acknowledged_end_, committed_end_);
+  if (acknowledged_.end < committed_end_) {
+    if (absl::Status status = Rewrite(acknowledged_.end, committed_end_);
         !status.ok()) {
       return status;
     }
@@ -520,20 +609,20 @@ absl::Status TransactionLog::BeginAppending() {
       return status;
     }
   }
-  if (tip_is_damaged_ || acknowledged_end_ < committed_end_) {
+  if (tip_is_damaged_ || acknowledged_.end < committed_end_) {
     // Both slots: neither may be left unreadable.
     const LogTip tip{.epoch = newest_,
                      .end = committed_end_,
                      .checkpoint = last_checkpoint_};
-    const auto bytes = tip.Encode(header_.store_id);
-    for (const uint64_t at : {uint64_t{0}, uint64_t{LogTip::kBytes}}) {
-      if (absl::Status status = tip_->WriteAt(at, bytes); !status.ok()) {
+    const auto bytes = tip.Encode(header_.salt());
+    for (size_t slot = 0; slot < LogTip::kSlots; ++slot) {
+      if (absl::Status status = tip_->WriteAt(slot * LogTip::kBytes, bytes);
+          !status.ok()) {
         return status;
       }
       if (absl::Status status = tip_->Sync(); !status.ok()) return status;
     }
     tip_is_damaged_ = false;
-    acknowledged_end_ = committed_end_;
   }
   if (log_ == nullptr) {
     absl::StatusOr<std::unique_ptr<File>> created =
@@ -541,21 +630,43 @@ absl::Status TransactionLog::BeginAppending() {
     if (!created.ok()) return created.status();
     log_ = *std::move(created);
   }
-  if (absl::Status status = log_->Truncate(committed_end_); !status.ok()) {
+  const bool is_new = committed_end_ <= StoreHeader::kBytes;
+  if (absl::Status status = log_->Truncate(is_new ? 0 : committed_end_);
+      !status.ok()) {
     return status;
   }
-  if (committed_end_ <= StoreHeader::kBytes) {
-    if (absl::Status status = log_->WriteAt(0, header_.Encode());
-        !status.ok()) {
-      return status;
-    }
+  if (is_new) {
+    std::ranges::copy(header_.Encode(), std::back_inserter(buffer_));
     committed_end_ = StoreHeader::kBytes;
-    acknowledged_end_ = committed_end_;
   }
   end_ = committed_end_;
+  acknowledged_ = {
+      .epoch = newest_, .end = committed_end_, .checkpoint = last_checkpoint_};
+  prepared_ = true;
+  state_ = before;
+  return absl::OkStatus();
+}
+
+absl::Status TransactionLog::BeginAppending() {
+  if (absl::Status status = CheckUsable(); !status.ok()) return status;
+  if (state_ == State::kAppending) return absl::OkStatus();
+  if (absl::Status status = Prepare(); !status.ok()) return status;
+  restating_ = false;
   sequence_ = 0;
   transaction_checkpoint_ = 0;
   state_ = State::kAppending;
+  return absl::OkStatus();
+}
+
+absl::Status TransactionLog::BeginRestatement() {
+  if (absl::Status status = CheckUsable(); !status.ok()) return status;
+  if (state_ == State::kAppending || next_of_newest_ == 0) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", LogPath(), "' has no transaction to restate, or has begun one"));
+  }
+  if (absl::Status status = BeginAppending(); !status.ok()) return status;
+  restating_ = true;
+  sequence_ = next_of_newest_;
   return absl::OkStatus();
 }
 
@@ -567,7 +678,9 @@ absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end) {
   for (uint64_t at = begin; at < end; at += buffer.size()) {
     buffer.resize(
         static_cast<size_t>(std::min<uint64_t>(kStreamBytes, end - at)));
-    if (absl::Status status = ReadData(at, buffer); !status.ok()) return status;
+    if (absl::Status status = data().Read(at, buffer); !status.ok()) {
+      return status;
+    }
     if (absl::Status status = log_->WriteAt(at, buffer); !status.ok()) {
       return status;
     }
@@ -582,7 +695,7 @@ absl::Status TransactionLog::Write(uint64_t position,
     state_ = State::kFailed;
     // Gives a full disk its room back. Should this fail too, the next writer
     // cuts the tail off.
-    log_->Truncate(committed_end_).IgnoreError();
+    log_->Truncate(std::min(position, committed_end_)).IgnoreError();
   }
   return status;
 }
@@ -600,7 +713,7 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
   if (absl::Status status = BeginAppending(); !status.ok()) return status;
   const RecordHead head{
       .kind = kind,
-      .epoch = newest_.Next(),
+      .epoch = restating_ ? newest_ : newest_.Next(),
       .position = end_,
       .sequence = sequence_,
       .meta_bytes = static_cast<uint32_t>(meta.size()),
@@ -610,22 +723,30 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
   };
   // Short data go with the rest in one write; long data are not copied.
   const bool at_once = data.size() <= kReadAheadBytes;
-  std::vector<std::byte> front;
-  front.reserve(RecordHead::kBytes + meta.size() + (at_once ? data.size() : 0));
-  std::ranges::copy(head.Encode(header_.store_id), std::back_inserter(front));
-  front.insert(front.end(), meta.begin(), meta.end());
-  if (at_once) front.insert(front.end(), data.begin(), data.end());
-  if (absl::Status status = Write(head.position, front); !status.ok()) {
-    return status;
+  std::ranges::copy(head.Encode(header_.salt()), std::back_inserter(buffer_));
+  buffer_.insert(buffer_.end(), meta.begin(), meta.end());
+  if (at_once) buffer_.insert(buffer_.end(), data.begin(), data.end());
+  end_ = at_once ? head.end() : head.data_position();
+  if (!at_once || buffer_.size() >= kBufferBytes) {
+    if (absl::Status status = Flush(); !status.ok()) return status;
   }
   if (!at_once) {
-    if (absl::Status status = Write(head.data_position(), data); !status.ok()) {
-      return status;
-    }
+    if (absl::Status status = Write(end_, data); !status.ok()) return status;
+    end_ = head.end();
   }
-  end_ = head.end();
   ++sequence_;
   return head.data_position();
+}
+
+absl::Status TransactionLog::Flush() {
+  if (buffer_.empty()) return absl::OkStatus();
+  if (absl::Status status = CheckUsable(); !status.ok()) return status;
+  if (absl::Status status = Write(end_ - buffer_.size(), buffer_);
+      !status.ok()) {
+    return status;
+  }
+  buffer_.clear();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> TransactionLog::Append(
@@ -644,61 +765,103 @@ absl::Status TransactionLog::AppendCheckpoint(std::span<const std::byte> meta,
   return absl::OkStatus();
 }
 
-absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
+absl::StatusOr<Epoch> TransactionLog::CommitUnsynced(
+    std::span<const std::byte> meta) {
   absl::StatusOr<uint64_t> appended =
       AppendRecord(RecordKind::kCommit, meta, {});
   if (!appended.ok()) return appended.status();
-  state_ = State::kFailed;  // until all of this has been done
-  if (absl::Status status = log_->Sync(); !status.ok()) {
-    // The epoch was not acknowledged, and must not look as if it had been
-    // stored. Should this fail too, the next writer writes it again.
-    log_->Truncate(committed_end_).IgnoreError();
-    return status;
-  }
-  if (!directory_synced_) {
-    if (absl::Status status = file_system_.SyncDirectory(directory_);
-        !status.ok()) {
-      return status;
-    }
-    directory_synced_ = true;
-  }
-  const LogTip tip{.epoch = newest_.Next(),
-                   .end = end_,
-                   .checkpoint = transaction_checkpoint_ != 0
-                                     ? transaction_checkpoint_
-                                     : last_checkpoint_};
-  if (absl::Status status =
-          tip_->WriteAt(tip.slot_position(), tip.Encode(header_.store_id));
-      !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = tip_->Sync(); !status.ok()) return status;
-  newest_ = tip.epoch;
-  last_checkpoint_ = tip.checkpoint;
+  if (!restating_) newest_ = newest_.Next();
+  next_of_newest_ = sequence_;
+  if (transaction_checkpoint_ != 0) last_checkpoint_ = transaction_checkpoint_;
   committed_end_ = end_;
-  acknowledged_end_ = end_;
   state_ = State::kReplayed;
   return newest_;
+}
+
+absl::StatusOr<TransactionLog::SyncPoint> TransactionLog::PrepareSync() {
+  if (absl::Status status = CheckUsable(); !status.ok()) return status;
+  if (!prepared_ && acknowledged_.end >= committed_end_) return acknowledged_;
+  if (absl::Status status = Prepare(); !status.ok()) return status;
+  if (absl::Status status = Flush(); !status.ok()) return status;
+  return SyncPoint{
+      .epoch = newest_, .end = committed_end_, .checkpoint = last_checkpoint_};
+}
+
+absl::Status TransactionLog::SyncTo(const SyncPoint& point) {
+  if (sync_failed_.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", LogPath(), "' must be opened and replayed again: a sync failed"));
+  }
+  if (point == acknowledged_) return absl::OkStatus();
+  absl::Status status = log_->Sync();
+  if (status.ok() && !directory_synced_) {
+    status = file_system_.SyncDirectory(directory_);
+    directory_synced_ = status.ok();
+  }
+  const LogTip tip{
+      .epoch = point.epoch, .end = point.end, .checkpoint = point.checkpoint};
+  if (status.ok()) {
+    tip_is_unknown_ = true;
+    status =
+        tip_->WriteAt(next_slot_ * LogTip::kBytes, tip.Encode(header_.salt()));
+  }
+  if (status.ok()) status = tip_->Sync();
+  if (!status.ok()) {
+    sync_failed_.store(true, std::memory_order_relaxed);
+    return status;
+  }
+  tip_is_unknown_ = false;
+  next_slot_ = 1 - next_slot_;
+  acknowledged_ = point;
+  return absl::OkStatus();
+}
+
+void TransactionLog::DropUnacknowledged() {
+  state_ = State::kFailed;
+  buffer_.clear();
+  // A tip that may name it is not made a liar.
+  if (!tip_is_unknown_ && log_ != nullptr)
+    log_->Truncate(acknowledged_.end).IgnoreError();
+}
+
+absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
+  absl::StatusOr<Epoch> epoch = CommitUnsynced(meta);
+  if (!epoch.ok()) return epoch;
+  absl::StatusOr<SyncPoint> point = PrepareSync();
+  if (!point.ok()) return point.status();
+  if (absl::Status status = SyncTo(*point); !status.ok()) {
+    DropUnacknowledged();
+    return status;
+  }
+  return epoch;
 }
 
 absl::Status TransactionLog::Abort() {
   if (state_ != State::kAppending) return absl::OkStatus();
   state_ = State::kFailed;
-  if (absl::Status status = log_->Truncate(committed_end_); !status.ok()) {
-    return status;
+  const uint64_t written = end_ - buffer_.size();
+  if (written > committed_end_) {
+    if (absl::Status status = log_->Truncate(committed_end_); !status.ok()) {
+      return status;
+    }
+    buffer_.clear();
+  } else {
+    buffer_.resize(static_cast<size_t>(committed_end_ - written));
   }
   end_ = committed_end_;
   state_ = State::kReplayed;
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> TransactionLog::TipCheckpoint() {
+absl::StatusOr<TransactionLog::SyncPoint> TransactionLog::Tip() {
   if (absl::Status status = OpenIfPresent(TipPath(), tip_); !status.ok()) {
     return status;
   }
-  absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.store_id);
+  absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.salt());
   if (!tip.ok()) return tip.status();
-  return tip->tip.checkpoint;
+  return SyncPoint{.epoch = tip->tip.epoch,
+                   .end = tip->tip.end,
+                   .checkpoint = tip->tip.checkpoint};
 }
 
 absl::StatusOr<std::optional<TransactionLog::Checkpoint>>
@@ -713,38 +876,24 @@ TransactionLog::ReadCheckpoint(uint64_t position) {
     return std::nullopt;
   }
   std::array<std::byte, RecordHead::kBytes> bytes{};
-  if (absl::Status status = ReadData(position, bytes); !status.ok()) {
+  if (absl::Status status = data().Read(position, bytes); !status.ok()) {
     return status;
   }
   const std::optional<RecordHead> head =
-      RecordHead::Decode(bytes, position, header_.store_id);
+      RecordHead::Decode(bytes, position, header_.salt());
   if (!head.has_value() || head->kind != RecordKind::kCheckpoint ||
       head->end() > info->bytes) {
     return std::nullopt;
   }
   Checkpoint found{.epoch = head->epoch, .meta = {}};
   found.meta.resize(head->meta_bytes);
-  if (absl::Status status = ReadData(position + RecordHead::kBytes, found.meta);
+  if (absl::Status status =
+          data().Read(position + RecordHead::kBytes, found.meta);
       !status.ok()) {
     return status;
   }
   if (Crc32c(found.meta) != head->meta_checksum) return std::nullopt;
   return found;
-}
-
-absl::Status TransactionLog::ReadData(uint64_t position,
-                                      std::span<std::byte> out) {
-  if (log_ == nullptr) {
-    return absl::DataLossError(absl::StrCat("'", LogPath(), "' is missing"));
-  }
-  absl::StatusOr<size_t> read = log_->ReadAt(position, out);
-  if (!read.ok()) return read.status();
-  if (*read != out.size()) {
-    return absl::DataLossError(absl::StrCat("'", LogPath(), "' ends ",
-                                            out.size() - *read,
-                                            " bytes before its data does"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace mmsb

@@ -1,6 +1,7 @@
 #ifndef MMSB_MEMORY_LOG_TRANSACTION_LOG_H_
 #define MMSB_MEMORY_LOG_TRANSACTION_LOG_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
+#include "memory/log/log_data.h"
 #include "memory/log/log_record.h"
 #include "memory/log/store_header.h"
 
@@ -24,42 +26,51 @@ namespace mmsb {
 //         under CRC32C, and says where in the file it stands
 //   tip   two slots, written in turn: up to where the log was acknowledged
 //
+// (`log.N` and `tip.N` in the store's N-th generation: see StoreHeader.)
+//
 // A transaction is any number of data records, then of checkpoint records, and
 // then a commit record, all with the transaction's epoch; epochs are numbered
-// from 1 without a gap. Checkpoint records hold, for whoever writes them, all
-// that the records ahead of them come to, so that a replay may begin with them.
-// The tip names the first one of the last transaction that has any.
+// without a gap, from the header's first epoch on. Checkpoint records hold, for
+// whoever writes them, all that the records ahead of them come to, so that a
+// replay may begin with them. The tip names the first one of the last
+// transaction that has any. A transaction may be restated: checkpoint records
+// and its commit record once more, which continue its numbering.
 //
 // They are part of a transaction because then nothing else need be true of
 // them: the sync that makes the commit durable has made them durable before the
 // tip can name them, and a crash leaves both or neither.
 //
-// Commit syncs the log, then writes and syncs the tip, and then the transaction
-// is acknowledged. So the tip tells damage from a torn tail: what it names must
-// be there whole; what lies beyond it was never acknowledged, counts when it is
-// whole, data included, and is cut off when it is not.
+// A sync syncs the log, then writes and syncs the tip, and then the
+// transactions up to there are acknowledged. So the tip tells damage from a
+// torn tail: what it names must be there whole; what lies beyond it was never
+// acknowledged, counts when it is whole, data included, and is cut off when it
+// is not. Commit includes a sync; CommitUnsynced leaves it to a later one.
 //
-//   call \ state | replayed  | appending | failed
-//   -------------+-----------+-----------+----------
-//   Replay       | replayed  | replayed  | replayed
-//   Append       | appending | appending | refused
-//   Commit       | replayed  | replayed  | refused
-//   Abort        | replayed  | replayed  | failed, nothing done
-//   a failure    | failed    | failed    | failed
+//   call \ state     | replayed  | appending | failed
+//   -----------------+-----------+-----------+----------
+//   Replay           | replayed  | replayed  | replayed
+//   Append           | appending | appending | refused
+//   BeginRestatement | appending | refused   | refused
+//   Commit(Unsynced) | replayed  | replayed  | refused
+//   PrepareSync      | replayed  | appending | refused
+//   Abort            | replayed  | replayed  | failed, nothing done
+//   a failure        | failed    | failed    | failed
 //
 // A log starts in the state failed. A Replay that does not come to the end, or
 // finds damage, leaves it there. After a failed write or sync nothing is known
 // of what the disk holds, so the log refuses to go on until it is replayed
 // again. A record above the limits is refused and changes nothing.
 //
-// Owns its files. Thread-compatible; readers in other processes may replay
-// while one writer appends (the writer holds the store's lock, see PageStore).
-// Errors are statuses that name the file and the position.
+// Owns its files. Thread-compatible, and one thread may be in SyncTo while
+// another is in any other call but Replay; readers in other processes may
+// replay while one writer appends (the writer holds the store's lock, see
+// PageStore). Errors are statuses that name the file and the position.
 // Append is linear in the record; Replay is linear in the number of records
 // that it passes and the bytes of their meta, or of everything where
 // `check_data` is asked for. Of the log's bytes from where it begins to its end
 // it reads each at most four times, and of data that is longer than the
-// read-ahead no more than four times that.
+// read-ahead no more than four times that. Up to kBufferBytes wait in memory
+// until they are written.
 class TransactionLog {
  public:
   struct Record {
@@ -83,6 +94,9 @@ class TransactionLog {
     virtual absl::Status OnCheckpoint(const Record&) {
       return absl::OkStatus();
     }
+    // The commit record of the newest transaction once more; its checkpoint
+    // records have been seen.
+    virtual absl::Status OnRestated(const Record&) { return absl::OkStatus(); }
     // The transaction was acknowledged, and its commit record is damaged. What
     // is left of its data records has been seen.
     virtual absl::Status OnLostCommit(Epoch epoch) = 0;
@@ -124,11 +138,32 @@ class TransactionLog {
     bool tip_checkpoint_wrong = false;
   };
 
+  // The open files; null where there is none.
+  struct Files {
+    std::shared_ptr<File> log;
+    std::shared_ptr<File> tip;
+  };
+
+  // What a sync makes durable.
+  struct SyncPoint {
+    Epoch epoch;
+    uint64_t end = 0;         // of the log, in bytes
+    uint64_t checkpoint = 0;  // position of the last one; 0: none
+
+    friend bool operator==(const SyncPoint&, const SyncPoint&) = default;
+  };
+
   // Opens the log of the store in `directory`, whose header is `header`. A log
   // file that does not exist is a log of no transactions.
   static absl::StatusOr<std::unique_ptr<TransactionLog>> Open(
       FileSystem& file_system, std::string directory, const StoreHeader& header,
       FileSystem::Access access);
+
+  // The same to read, by files that are open already; those that are null are
+  // opened.
+  static absl::StatusOr<std::unique_ptr<TransactionLog>> Open(
+      FileSystem& file_system, std::string directory, const StoreHeader& header,
+      Files files);
 
   // Reads the transactions from the first on. Damage is in the report and not
   // an error.
@@ -144,19 +179,42 @@ class TransactionLog {
   absl::Status AppendCheckpoint(std::span<const std::byte> meta,
                                 std::span<const std::byte> data);
 
+  // Begins to restate the newest transaction, of which there must be one.
+  absl::Status BeginRestatement();
+
   // Ends the current transaction: adds the commit record, syncs, moves the tip.
+  // When the sync of the log fails, what was not acknowledged is cut off.
   absl::StatusOr<Epoch> Commit(std::span<const std::byte> meta);
+
+  // The same without the sync. Flush is needed for others to see it.
+  absl::StatusOr<Epoch> CommitUnsynced(std::span<const std::byte> meta);
+
+  // Writes what waits in memory to the file.
+  absl::Status Flush();
+
+  // What a sync would make durable now, all of it written to the file.
+  absl::StatusOr<SyncPoint> PrepareSync();
+  // Makes it durable, and moves the tip there. A failure is that of the log.
+  absl::Status SyncTo(const SyncPoint& point);
+
+  // After a failed sync: cuts off what was not acknowledged, so that it does
+  // not look as if it had been stored, unless the tip may name it already.
+  // Should this fail too, the next writer writes it again, or cuts it off.
+  void DropUnacknowledged();
 
   // Cuts off what Append added since the last Commit.
   absl::Status Abort();
 
-  // Fills `out` from a position that Replay or Append gave.
-  // DataLoss when the log ends before.
-  absl::Status ReadData(uint64_t position, std::span<std::byte> out);
+  // What the files of a generation are called.
+  static std::string LogName(uint64_t generation);
+  static std::string TipName(uint64_t generation);
 
-  // The position of the last checkpoint that the tip names, 0 when it names
-  // none or is lost. It may be damaged. One read.
-  absl::StatusOr<uint64_t> TipCheckpoint();
+  Files files() const { return {.log = log_, .tip = tip_}; }
+  LogData data() const { return LogData(log_, LogPath()); }
+
+  // What the tip says; nothing when it is lost. The checkpoint that it names
+  // may be damaged. One read.
+  absl::StatusOr<SyncPoint> Tip();
 
   // The checkpoint whose first record is at `position`; none when there is no
   // whole record of that kind. Does not look at its data.
@@ -177,6 +235,9 @@ class TransactionLog {
            (data_bytes < kReadAheadBytes ? data_bytes : kReadAheadBytes);
   }
 
+  // What waits in memory at most, beside one record's meta and short data.
+  static constexpr size_t kBufferBytes = 256 << 10;
+
   // How long the log is, in bytes, as Replay found it and with what was
   // appended since; a torn tail does not count.
   uint64_t bytes() const { return end_; }
@@ -192,7 +253,9 @@ class TransactionLog {
   std::string TipPath() const;
   absl::Status Changed() const;
   absl::Status OpenIfPresent(const std::string& path,
-                             std::unique_ptr<File>& file);
+                             std::shared_ptr<File>& file);
+  absl::Status CheckUsable() const;
+  absl::Status Prepare();
   absl::Status BeginAppending();
   absl::Status CheckHeader(uint64_t log_bytes, ReplayReport& report);
   absl::Status Rewrite(uint64_t begin, uint64_t end);
@@ -205,20 +268,31 @@ class TransactionLog {
   const std::string directory_;
   const StoreHeader header_;
   const FileSystem::Access access_;
-  std::unique_ptr<File> log_;  // null while there is no such file
-  std::unique_ptr<File> tip_;
+  std::shared_ptr<File> log_;  // null while there is no such file
+  std::shared_ptr<File> tip_;
   State state_ = State::kFailed;
+  // relaxed throughout: whoever must know of a failed sync is told by it.
+  std::atomic<bool> sync_failed_ = false;
+  // The files are as the first Append after a Replay needs them.
+  bool prepared_ = false;
   Epoch newest_;
+  uint32_t next_of_newest_ = 0;    // number of the record that would restate it
   uint64_t committed_end_ = 0;     // of the last whole transaction, in bytes
   uint64_t end_ = 0;               // of what was appended since, in bytes
-  uint64_t acknowledged_end_ = 0;  // up to where the tip says so
-  bool tip_is_damaged_ = false;    // a slot of it, at the least
-  // False until the first commit: an earlier process may have made the files
-  // and ended before it synced their directory.
-  bool directory_synced_ = false;
+  std::vector<std::byte> buffer_;  // the last of these bytes
+  // Of the current transaction:
+  bool restating_ = false;
   uint32_t sequence_ = 0;
   uint64_t last_checkpoint_ = 0;         // of a whole transaction
   uint64_t transaction_checkpoint_ = 0;  // of the current one; 0: none
+  // Of Prepare, and then of SyncTo alone:
+  SyncPoint acknowledged_;       // what the tip says
+  size_t next_slot_ = 0;         // of the tip, to be written
+  bool tip_is_damaged_ = false;  // a slot of it, at the least
+  bool tip_is_unknown_ = false;  // a write of it was begun, and not synced
+  // False until the first sync: an earlier process may have made the files and
+  // ended before it synced their directory.
+  bool directory_synced_ = false;
 };
 
 }  // namespace mmsb

@@ -54,6 +54,11 @@ class Recorder final : public TransactionLog::Visitor {
                     ToText(record.meta), record.data_damaged ? "!" : "", " ");
     return absl::OkStatus();
   }
+  absl::Status OnRestated(const TransactionLog::Record& record) override {
+    absl::StrAppend(&seen, "r", record.epoch.value(), ":", ToText(record.meta),
+                    " ");
+    return absl::OkStatus();
+  }
   absl::Status OnLostCommit(Epoch epoch) override {
     absl::StrAppend(&seen, "lost", epoch.value(), " ");
     return absl::OkStatus();
@@ -161,7 +166,7 @@ TEST_F(TransactionLogTest, ReplaysWhatWasCommitted) {
 
 TEST_F(TransactionLogTest, AReplayMayBeginWithACheckpoint) {
   WriteThree();
-  EXPECT_EQ(*Open()->TipCheckpoint(), 0u);
+  EXPECT_EQ(Open()->Tip()->checkpoint, 0u);
   {
     const std::unique_ptr<TransactionLog> log = OpenAndReplay();
     EXPECT_EQ(log->last_checkpoint(), 0u);
@@ -178,7 +183,7 @@ TEST_F(TransactionLogTest, AReplayMayBeginWithACheckpoint) {
   }
   const std::string tail = "p4.1:x p4.2:y c4:m4 d5.0:a5 c5:m5 ";
   EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "d4.0:a4 ", tail));
-  const uint64_t position = *Open()->TipCheckpoint();
+  const uint64_t position = Open()->Tip()->checkpoint;
   const auto found = *Open()->ReadCheckpoint(position);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->epoch, Epoch::FromValue(4));
@@ -195,9 +200,152 @@ TEST_F(TransactionLogTest, AReplayMayBeginWithACheckpoint) {
   ASSERT_TRUE(log->Replay({.checkpoint = position}, recorder).ok());
   EXPECT_EQ(log->last_checkpoint(), position);
   EXPECT_EQ(log->Commit(FromText("m6"))->value(), 6u);
-  EXPECT_EQ(*Open()->TipCheckpoint(), position);
+  EXPECT_EQ(Open()->Tip()->checkpoint, position);
   Flip("log", StoreHeader::kBytes);
   EXPECT_FALSE(Replay().report.tip_checkpoint_wrong);
+}
+
+TEST_F(TransactionLogTest, ATransactionIsRestated) {
+  EXPECT_FALSE(OpenAndReplay()->BeginRestatement().ok()) << "there is none";
+  WriteThree();
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    ASSERT_TRUE(log->BeginRestatement().ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
+    EXPECT_FALSE(log->BeginRestatement().ok()) << "it has begun";
+    EXPECT_EQ(log->Commit(FromText("m3"))->value(), 3u);
+    // And again, by the same writer.
+    ASSERT_TRUE(log->BeginRestatement().ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("y"), FromText("all")).ok());
+    EXPECT_EQ(log->Commit(FromText("m3"))->value(), 3u);
+    ASSERT_TRUE(log->Append(FromText("a4"), {}).ok());
+    EXPECT_EQ(log->Commit(FromText("m4"))->value(), 4u);
+  }
+  EXPECT_EQ(Replay({.check_data = true}).seen,
+            absl::StrCat(kThree, "p3.3:x r3:m3 p3.5:y r3:m3 d4.0:a4 c4:m4 "));
+  const uint64_t position = Open()->Tip()->checkpoint;
+  EXPECT_EQ(Replay({.checkpoint = position}).seen,
+            "p3.5:y c3:m3 d4.0:a4 c4:m4 ");
+  EXPECT_EQ(Replay({.last = Epoch::FromValue(3)}).seen, kThree);
+}
+
+// Damage to what restates a transaction is told, and takes no epoch away.
+TEST_F(TransactionLogTest, EveryFlippedByteOfARestatementIsSeen) {
+  WriteThree();
+  const uint64_t begin = SizeOf("log");
+  for (const bool goes_on : {false, true}) {
+    uint64_t end = 0;
+    {
+      const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+      if (!goes_on) {
+        ASSERT_TRUE(log->BeginRestatement().ok());
+        ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
+        ASSERT_TRUE(log->AppendCheckpoint(FromText("y"), FromText("all")).ok());
+        ASSERT_TRUE(log->Commit(FromText("m3")).ok());
+        end = SizeOf("log");
+      } else {
+        end = SizeOf("log");
+        ASSERT_TRUE(log->Append(FromText("a4"), {}).ok());
+        ASSERT_TRUE(log->Commit(FromText("m4")).ok());
+      }
+    }
+    const std::string next = goes_on ? "d4.0:a4 c4:m4 " : "";
+    for (uint64_t position = begin; position < end; ++position) {
+      Flip("log", position);
+      const Replayed replayed = Replay({.check_data = true});
+      EXPECT_TRUE(!replayed.report.damage.empty() ||
+                  replayed.seen.find('!') != std::string::npos)
+          << position;
+      EXPECT_TRUE(replayed.seen.starts_with(kThree)) << position;
+      EXPECT_TRUE(replayed.seen.ends_with(next)) << position;
+      EXPECT_EQ(replayed.seen.find("lost"), std::string::npos) << position;
+      EXPECT_EQ(replayed.report.newest.value(), goes_on ? 4u : 3u);
+      EXPECT_EQ(replayed.report.torn_bytes, 0u) << position;
+      Flip("log", position);
+    }
+  }
+}
+
+TEST_F(TransactionLogTest, AnUnfinishedRestatementIsCutOff) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    ASSERT_TRUE(log->BeginRestatement().ok());
+    ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
+    ASSERT_TRUE(log->Flush().ok());
+  }
+  const uint64_t end = SizeOf("log");
+  const Replayed replayed = Replay();
+  EXPECT_EQ(replayed.seen, kThree);
+  EXPECT_TRUE(replayed.report.damage.empty());
+  EXPECT_EQ(replayed.report.torn_bytes, end - bytes);
+  EXPECT_EQ(OpenAndReplay()->Commit(FromText("m4"))->value(), 4u);
+  EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "c4:m4 "));
+}
+
+// Several transactions and one sync: the tip names none of them before it, and
+// a crash leaves the first of them.
+TEST_F(TransactionLogTest, OneSyncCoversAllThatWasCommittedBeforeIt) {
+  WriteThree();
+  const uint64_t bytes = SizeOf("log");
+  std::vector<uint64_t> ends;
+  {
+    const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    for (const uint64_t epoch : {4, 5, 6}) {
+      EXPECT_EQ(
+          log->CommitUnsynced(FromText(absl::StrCat("m", epoch)))->value(),
+          epoch);
+      ends.push_back(log->bytes());
+    }
+    EXPECT_EQ(SizeOf("log"), bytes) << "it waits in memory";
+    const absl::StatusOr<TransactionLog::SyncPoint> point = log->PrepareSync();
+    ASSERT_TRUE(point.ok()) << point.status();
+    EXPECT_EQ(point->epoch, Epoch::FromValue(6));
+    EXPECT_EQ(SizeOf("log"), ends.back());
+    const auto at = [&](uint64_t flipped) {
+      Flip("log", flipped);
+      Replayed replayed = Replay();
+      Flip("log", flipped);
+      return replayed;
+    };
+    EXPECT_EQ(at(ends[0]).seen, absl::StrCat(kThree, "c4:m4 "));
+    EXPECT_TRUE(at(ends[0]).report.damage.empty());
+    ASSERT_TRUE(log->SyncTo(*point).ok());
+    EXPECT_FALSE(at(ends[0]).report.damage.empty());
+  }
+  EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "c4:m4 c5:m5 c6:m6 "));
+}
+
+TEST_F(TransactionLogTest, AGenerationHasFilesAndAFirstEpochOfItsOwn) {
+  WriteThree();
+  StoreHeader header = header_;
+  header.generation = 2;
+  header.first_epoch = 7;
+  const auto open = [&] {
+    return *TransactionLog::Open(files_, directory_, header,
+                                 FileSystem::Access::kReadWrite);
+  };
+  {
+    const std::unique_ptr<TransactionLog> log = open();
+    Recorder recorder;
+    ASSERT_TRUE(log->Replay({}, recorder).ok());
+    EXPECT_EQ(log->Commit(FromText("m7"))->value(), 7u);
+  }
+  Recorder recorder;
+  ASSERT_TRUE(open()->Replay({}, recorder).ok());
+  EXPECT_EQ(recorder.seen, "c7:m7 ");
+  EXPECT_GT(SizeOf("log.2"), 0u);
+  EXPECT_EQ(SizeOf("tip.2"), SizeOf("tip"));
+  EXPECT_EQ(Replay().seen, kThree);
+  // Its records are not taken for those of another generation.
+  header.generation = 3;
+  ASSERT_TRUE(
+      files_
+          .Rename(Path("log.2"), Path("log.3"), FileSystem::IfExists::kReplace)
+          .ok());
+  EXPECT_EQ(open()->Replay({}, recorder).status().code(),
+            absl::StatusCode::kDataLoss);
 }
 
 TEST_F(TransactionLogTest, WhatIsNoCheckpointIsNoPlaceToBegin) {
@@ -207,7 +355,7 @@ TEST_F(TransactionLogTest, WhatIsNoCheckpointIsNoPlaceToBegin) {
     ASSERT_TRUE(log->AppendCheckpoint(FromText("x"), FromText("all")).ok());
     ASSERT_TRUE(log->Commit({}).ok());
   }
-  const uint64_t position = *Open()->TipCheckpoint();
+  const uint64_t position = Open()->Tip()->checkpoint;
   const uint64_t end = SizeOf("log");
   for (const uint64_t wrong :
        {uint64_t{0}, uint64_t{StoreHeader::kBytes}, position - 1, position + 1,
@@ -228,8 +376,9 @@ TEST_F(TransactionLogTest, WhatIsNoCheckpointIsNoPlaceToBegin) {
   const auto file = *files_.Open(Path("tip"), FileSystem::Access::kReadWrite);
   const LogTip tip{
       .epoch = Epoch::FromValue(4), .end = end, .checkpoint = position + 1};
-  ASSERT_TRUE(
-      file->WriteAt(tip.slot_position(), tip.Encode(header_.store_id)).ok());
+  for (const uint64_t at : {uint64_t{0}, uint64_t{LogTip::kBytes}}) {
+    ASSERT_TRUE(file->WriteAt(at, tip.Encode(header_.store_id)).ok());
+  }
   EXPECT_TRUE(Replay().report.tip_checkpoint_wrong);
 }
 
@@ -238,10 +387,12 @@ TEST_F(TransactionLogTest, DataIsReadWhereAppendPutIt) {
   const absl::StatusOr<uint64_t> position =
       log->Append(FromText("meta"), FromText("data"));
   ASSERT_TRUE(position.ok());
+  ASSERT_TRUE(log->Flush().ok());
   Bytes out(4);
-  ASSERT_TRUE(log->ReadData(*position, out).ok()) << "before the commit, too";
+  ASSERT_TRUE(log->data().Read(*position, out).ok())
+      << "before the commit, too";
   EXPECT_EQ(ToText(out), "data");
-  EXPECT_EQ(log->ReadData(*position + 1, out).code(),
+  EXPECT_EQ(log->data().Read(*position + 1, out).code(),
             absl::StatusCode::kDataLoss);
 }
 
@@ -250,11 +401,15 @@ TEST_F(TransactionLogTest, AbortAndAnUnfinishedTransactionLeaveNothing) {
   const uint64_t bytes = SizeOf("log");
   {
     const std::unique_ptr<TransactionLog> log = OpenAndReplay();
+    for (const bool written : {true, false}) {
+      ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
+      if (written) ASSERT_TRUE(log->Flush().ok());
+      EXPECT_EQ(SizeOf("log") > bytes, written);
+      ASSERT_TRUE(log->Abort().ok());
+      EXPECT_EQ(SizeOf("log"), bytes);
+    }
     ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
-    EXPECT_GT(SizeOf("log"), bytes);
-    ASSERT_TRUE(log->Abort().ok());
-    EXPECT_EQ(SizeOf("log"), bytes);
-    ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
+    ASSERT_TRUE(log->Flush().ok());
     // And then the process ends.
   }
   const Replayed replayed = Replay();

@@ -14,6 +14,11 @@
 #include "memory/store/page_version.h"
 
 namespace mmsb {
+namespace {
+
+constexpr uint32_t kAbsent = 1;
+
+}  // namespace
 
 // An entry is page (8), checksum (4), changed bytes (4), bytes in the log (4),
 // form (1), depth (1) and two bytes of zeros. The position is not stored: the
@@ -84,6 +89,7 @@ std::vector<std::byte> EncodeCommitRecord(const CommitRecord& record) {
   StoreLittleEndian<uint32_t>(record.root, bytes, 36);
   StoreLittleEndian<uint32_t>(static_cast<uint32_t>(record.message.size()),
                               bytes, 40);
+  StoreLittleEndian<uint32_t>(record.absent ? kAbsent : 0, bytes, 44);
   std::ranges::copy(std::as_bytes(std::span(record.message)),
                     bytes.begin() + CommitRecord::kFixedBytes);
   return bytes;
@@ -93,7 +99,8 @@ absl::StatusOr<CommitRecord> DecodeCommitRecord(
     std::span<const std::byte> meta) {
   if (meta.size() < CommitRecord::kFixedBytes ||
       meta.size() - CommitRecord::kFixedBytes !=
-          LoadLittleEndian<uint32_t>(meta, 40)) {
+          LoadLittleEndian<uint32_t>(meta, 40) ||
+      (LoadLittleEndian<uint32_t>(meta, 44) & ~kAbsent) != 0) {
     return absl::DataLossError("a commit record is malformed");
   }
   const std::span<const std::byte> message =
@@ -105,6 +112,7 @@ absl::StatusOr<CommitRecord> DecodeCommitRecord(
       .changed_pages = LoadLittleEndian<uint64_t>(meta, 24),
       .data_records = LoadLittleEndian<uint32_t>(meta, 32),
       .root = LoadLittleEndian<uint32_t>(meta, 36),
+      .absent = LoadLittleEndian<uint32_t>(meta, 44) == kAbsent,
       .message = std::string(reinterpret_cast<const char*>(message.data()),
                              message.size())};
 }

@@ -39,7 +39,7 @@ absl::StatusOr<std::vector<PageEntry>> DecodePageEntries(
 
 // What a commit record says of its epoch.
 struct CommitRecord {
-  static constexpr size_t kFixedBytes = 44;
+  static constexpr size_t kFixedBytes = 48;
 
   uint64_t state_bytes = 0;
   int64_t time_ns = 0;  // since the Unix epoch
@@ -47,7 +47,9 @@ struct CommitRecord {
   uint64_t changed_pages = 0;
   uint32_t data_records = 0;  // of the transaction
   uint32_t root = 0;          // of the checksum tree
-  std::string message;
+  // The epoch is not in this store: its number and time are all there is.
+  bool absent = false;
+  std::string message = {};
 
   friend bool operator==(const CommitRecord&, const CommitRecord&) = default;
 };

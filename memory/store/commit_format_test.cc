@@ -77,6 +77,7 @@ TEST(CommitRecordTest, DecodesWhatWasEncoded) {
                             .changed_pages = 4,
                             .data_records = 5,
                             .root = 6,
+                            .absent = true,
                             .message = std::string("a\0b\n", 4)};
   const Bytes meta = EncodeCommitRecord(record);
   EXPECT_EQ(meta.size(), CommitRecord::kFixedBytes + 4);
@@ -86,6 +87,9 @@ TEST(CommitRecordTest, DecodesWhatWasEncoded) {
               absl::StatusCode::kDataLoss)
         << bytes;
   }
+  Bytes unknown = meta;
+  unknown[44] = std::byte{2};
+  EXPECT_FALSE(DecodeCommitRecord(unknown).ok()) << "a flag of later";
 }
 
 TEST(PageVersionTest, DecodesWhatWasEncoded) {

@@ -6,22 +6,23 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "memory/delta/delta_codec.h"
 #include "memory/log/crc32c.h"
-#include "memory/log/transaction_log.h"
+#include "memory/log/log_data.h"
 #include "memory/store/page_table.h"
 #include "memory/store/page_version.h"
 #include "primitives/check.h"
 
 namespace mmsb {
 
-PageReader::PageReader(TransactionLog& log, size_t page_bytes,
+PageReader::PageReader(LogData log, size_t page_bytes,
                        EncodedDeltaApplier apply_delta)
-    : log_(log),
+    : log_(std::move(log)),
       page_bytes_(page_bytes),
       apply_delta_(apply_delta),
       scratch_(PageVersion::kMaxDepth * (PageVersion::kBytes + page_bytes)) {}
@@ -58,8 +59,8 @@ void PageReader::ReadEach(
         }
         ++run;
       }
-      status = log_.ReadData(entry.version.position,
-                             out.subspan(i * page_bytes_, run * page_bytes_));
+      status = log_.Read(entry.version.position,
+                         out.subspan(i * page_bytes_, run * page_bytes_));
     } else {
       status =
           Rebuild(entry.version, out.subspan(i * page_bytes_, page_bytes_));
@@ -101,8 +102,7 @@ absl::Status PageReader::Rebuild(const PageVersion& version,
     }
     const std::span<std::byte> bytes = scratch.first(base.bytes);
     scratch = scratch.subspan(base.bytes);
-    if (absl::Status status = log_.ReadData(base.position, bytes);
-        !status.ok()) {
+    if (absl::Status status = log_.Read(base.position, bytes); !status.ok()) {
       return status;
     }
     steps[count++] = Step{*form, bytes.subspan(PageVersion::kBytes)};
@@ -114,7 +114,7 @@ absl::Status PageReader::Rebuild(const PageVersion& version,
     base = *link;
   }
   if (base.form == PageVersion::Form::kWhole) {
-    if (absl::Status status = log_.ReadData(base.position, out); !status.ok()) {
+    if (absl::Status status = log_.Read(base.position, out); !status.ok()) {
       return status;
     }
   } else {

@@ -9,7 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "memory/delta/delta_codec.h"
-#include "memory/log/transaction_log.h"
+#include "memory/log/log_data.h"
 #include "memory/store/page_table.h"
 #include "memory/store/page_version.h"
 
@@ -19,14 +19,13 @@ namespace mmsb {
 // version and those it is built upon, applies them, compares the checksum. Runs
 // of whole pages that lie side by side in the log are read at once.
 //
-// Owns its scratch memory, at most about kMaxDepth pages; the log must outlive
-// it. Thread-compatible. Every page is checked: what is not as it was written
-// is DataLoss, never wrong bytes. A page costs at most PageVersion::kMaxDepth +
-// 1 reads.
+// Owns its scratch memory, at most about kMaxDepth pages, and a share of the
+// log's file. Thread-compatible. Every page is checked: what is not as it was
+// written is DataLoss, never wrong bytes. A page costs at most
+// PageVersion::kMaxDepth + 1 reads.
 class PageReader {
  public:
-  PageReader(TransactionLog& log, size_t page_bytes,
-             EncodedDeltaApplier apply_delta);
+  PageReader(LogData log, size_t page_bytes, EncodedDeltaApplier apply_delta);
 
   // Fills `out`, a whole number of pages, from page `first` of `table`; the
   // pages must be below table.pages(). Stops at the first failure.
@@ -42,7 +41,7 @@ class PageReader {
  private:
   absl::Status Rebuild(const PageVersion& version, std::span<std::byte> out);
 
-  TransactionLog& log_;
+  LogData log_;
   const size_t page_bytes_;
   const EncodedDeltaApplier apply_delta_;
   std::vector<std::byte> scratch_;

@@ -11,14 +11,18 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "allocator/allocator_stats.h"
 #include "memory/delta/delta.h"
 #include "memory/delta/delta_codec.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
+#include "memory/log/log_data.h"
 #include "memory/log/store_header.h"
 #include "memory/log/transaction_log.h"
 #include "memory/store/commit_format.h"
@@ -40,6 +44,9 @@ struct EpochInfo {
   uint64_t stored_bytes = 0;
   uint32_t root = 0;  // of the checksum tree (PageTable)
   std::string message = {};
+  // It was lost before this store was salvaged from another: nothing of the
+  // above is known.
+  bool absent = false;
   // The commit record is damaged: nothing of the above is known.
   bool lost = false;
   // What should make up this epoch is not all there; see Verify.
@@ -77,6 +84,17 @@ struct VerifyReport {
   bool ok() const { return damaged_epochs.empty() && damage.empty(); }
 };
 
+struct SalvageReport {
+  struct LostEpoch {
+    Epoch epoch;
+    std::string why;
+  };
+
+  Epoch newest;                 // of the new store
+  uint64_t epochs = 0;          // that were copied
+  std::vector<LostEpoch> lost;  // oldest first
+};
+
 struct PageStoreStats {
   uint64_t log_bytes = 0;
   uint64_t pages = 0;        // of the newest epoch
@@ -90,16 +108,57 @@ struct PageStoreStats {
   AllocatorStats table;  // the memory of the page tables
 };
 
+// When a commit is on stable storage, and when readers see it.
+enum class Durability {
+  // Never by itself: Sync() makes all commits before it durable, and so does
+  // the destructor if it can. Readers see a commit at once.
+  kNone,
+  // When Commit returns. One sync serves all the threads that wait for one:
+  // the first of them syncs what all have written. Readers see it then.
+  kGroup,
+  // The same, with a sync of its own.
+  kEach,
+};
+
 // Every version of one state, kept: a state is a number of bytes seen as pages;
 // a commit turns it into the next epoch by deltas of pages; a snapshot gives
 // any epoch back bit for bit. All of it is in one directory (docs/format.md),
-// and what was committed is never written again.
+// and what was committed is never written again, but for Prune, which writes
+// what is kept into a new log and then removes the old one.
 //
 // Owns the open files, the lock while it is open for writing, and the page
 // tables. Snapshots and batches point into it: it must outlive them.
 //
-// Thread-compatible. Among processes there is one writer (Open waits) and any
-// number of readers, who see whole epochs only.
+// What a crash leaves, of the process or the machine: a prefix of the commits,
+//
+//   Durability   crash of the process   crash of the machine
+//   kEach        all acknowledged       all acknowledged
+//   kGroup       all acknowledged       all acknowledged
+//   kNone        all acknowledged       all up to the last successful Sync
+//
+// where acknowledged means that Commit returned its epoch. After a write or a
+// sync that failed, nothing is known of what the disk holds: commits, Sync and
+// the like are refused until the store is opened again, in every mode.
+//
+// Thread-safe, with these exceptions: a Snapshot or a Batch is one thread's at
+// a time, though there may be any number of each; epochs() is for when nobody
+// commits or prunes; construction and destruction are one thread's. Newest,
+// SnapshotAt and all reads of snapshots go on beside a commit, a sync and a
+// prune, and wait for none of them: an epoch's page table is never changed once
+// it can be seen, and is shared by those who look at it (PageTable; by counts
+// and not by an EpochReclaimer, as each holds its table for long, may hold
+// many, and then delays the freeing of those alone). Commits come one after
+// another. Among processes there is one writer (Open waits) and any number of
+// readers, who see whole epochs only; a reader goes on reading what it opened
+// when the store is pruned meanwhile.
+//
+// Several batches may be open. Each begins on an epoch, and is committed only
+// if no epoch since has changed a page that it put or read, or the state's
+// size: or else Commit returns Aborted, which names the page, and the caller
+// begins again on the newest epoch. So what is committed is as if batches came
+// one after another. A batch of more than Batch::kMemoryBytes writes to the log
+// as it grows; while it is open, others that grow so large or are to be
+// committed get Aborted too.
 //
 // Failure: a status that names the store, and the epoch or page. A commit that
 // fails leaves the store at the epoch before, or, if only the acknowledgement
@@ -107,10 +166,10 @@ struct PageStoreStats {
 // right bytes or none.
 //
 // Memory: 20 bytes a page of each table that is alive, leaves that are alike
-// counted once; while it is opened or verified, about 70 bytes a page that the
-// largest commit changed, and one table more; the messages of the epochs since
-// the last checkpoint, or of all that epochs() was asked for; about 4 MiB
-// besides.
+// counted once; while it is opened, verified or pruned, about 70 bytes a page
+// that the largest commit changed, and two tables more; the messages of all
+// epochs once epochs() was asked for; about 4 MiB besides, and
+// Batch::kMemoryBytes a batch.
 //
 // Opening reads the last checkpoint and what was committed since, however many
 // epochs there are. A commit writes a checkpoint, the whole page table, when
@@ -121,8 +180,8 @@ struct PageStoreStats {
 //
 // in the log, of one record's data no more than 64 KiB counted; opening reads
 // at most four times so much, and 512 KiB. So the checkpoints that were due are
-// together at most half of the log. Beyond that a commit that was not
-// acknowledged is read once; and where the last checkpoint or the tip is
+// together at most half of the log. Beyond that commits that were not
+// acknowledged are read once; and where the last checkpoint or the tip is
 // damaged, the checkpoint before it serves, or the whole log, until a commit
 // writes a new one.
 //
@@ -157,6 +216,7 @@ class PageStore {
     uint32_t page_bytes = 4096;
     // See above; 0 writes the most checkpoints.
     uint64_t checkpoint_slack_bytes = 1 << 20;
+    Durability durability = Durability::kEach;
     Clock& clock = Clock::System();
     // Called once, before waiting for another writer.
     std::function<void()> on_wait = nullptr;
@@ -173,31 +233,65 @@ class PageStore {
   static absl::StatusOr<std::unique_ptr<PageStore>> Open(
       FileSystem& file_system, std::string path, const Options& options);
 
+  // Copies every epoch of the store at `from` that is whole into a new store at
+  // `to`, where nothing may be; each keeps its number, and those that are lost
+  // are told, there too. `from` is only read; of `options`, `mode` and
+  // `page_bytes` do not count.
+  static absl::StatusOr<SalvageReport> Salvage(FileSystem& file_system,
+                                               const std::string& from,
+                                               const std::string& to,
+                                               const Options& options);
+
   ~PageStore();
   PageStore(const PageStore&) = delete;
   PageStore& operator=(const PageStore&) = delete;
 
   const std::string& path() const { return path_; }
-  size_t page_bytes() const { return header_.page_bytes; }
-  // Epoch 0 while nothing was committed.
+  size_t page_bytes() const { return page_bytes_; }
+  // The oldest epoch that was not pruned; 1 if none was.
+  Epoch first() const;
+  // The newest that readers see. Epoch 0 while nothing was committed.
   Epoch newest() const;
   // Of epoch 0, and empty, while nothing was committed.
-  const EpochInfo& newest_info() const;
-  // Oldest first; epoch e is at e - 1. The first call reads all of the log;
-  // valid until the next Commit. Empty when the log could not be read:
-  // LoadEpochs() says why.
+  EpochInfo newest_info() const;
+  // From first() to newest(), but for what is not durable yet. The first call
+  // reads all of the log; valid until the next Commit. Empty when the log could
+  // not be read: LoadEpochs() says why.
   std::span<const EpochInfo> epochs();
   absl::Status LoadEpochs();
 
-  // NotFound when there is no such epoch, DataLoss when its commit or its table
-  // is damaged.
+  // NotFound when there is no such epoch, or it was pruned; DataLoss when its
+  // commit or its table is damaged.
   absl::StatusOr<Snapshot> SnapshotAt(Epoch epoch);
   // The newest epoch, or the empty state before the first commit.
   absl::StatusOr<Snapshot> Newest();
 
-  // Begins the next epoch, of `bytes` bytes. One batch at a time.
+  // Begins what leads from the newest epoch, or from `base`, to another state,
+  // of `bytes` bytes: deltas that are put are against that epoch. Who has read
+  // a snapshot to make them begins on it, as the newest may be another by now.
   absl::StatusOr<Batch> Begin(uint64_t bytes);
+  absl::StatusOr<Batch> Begin(const Snapshot& base, uint64_t bytes);
+  // Aborted: see above. The batch is gone in any case.
   absl::StatusOr<Epoch> Commit(Batch batch, const CommitInfo& info);
+
+  // Makes all that was committed durable.
+  absl::Status Sync();
+
+  // Writes the newest epoch's page table to the log, so that the next opening
+  // begins with it; durable as a commit is. Nothing to do when that epoch has a
+  // checkpoint, or there is none. Aborted while a large batch is open.
+  absl::Status Checkpoint();
+
+  // Forgets the epochs before `first`, which must be one that is there, and
+  // gives back their room: joins what they came to into epoch `first`, whose
+  // pages are written whole to a new log, with what the later epochs changed.
+  // When that is durable it takes the old log's place, by one rename: a crash
+  // leaves the one or the other, and what is left over besides, the next writer
+  // removes. Until then the disk must hold both. Snapshots that are open stay
+  // right; the old log's room is free when the last of them is gone. DataLoss,
+  // and nothing changed, when what is to be kept is damaged. FailedPrecondition
+  // while a batch is open. Commits wait meanwhile.
+  absl::Status Prune(Epoch first);
 
   // Reads everything there is, rebuilds every version of every page, and
   // compares every checksum, those of the tree too. Damage is in the report; a
@@ -206,11 +300,13 @@ class PageStore {
   absl::StatusOr<VerifyReport> Verify(
       absl::FunctionRef<void(uint64_t, uint64_t)> progress);
 
+  // Waits while a commit is being written.
   PageStoreStats Stats() const;
 
  private:
   class Loader;
   class Verifier;
+  class Copier;
 
   // What opening the store must read.
   struct OpenCost {
@@ -219,44 +315,120 @@ class PageStore {
     uint64_t replay_bytes = 0;      // of what is behind it
   };
 
+  // One epoch, and where its pages are. Never changed once it is shared.
+  struct State {
+    StoreHeader header;  // of the log's generation
+    TransactionLog::Files files;
+    LogData data;
+    EpochInfo info;
+    PageTable table;
+  };
+
   PageStore(FileSystem& file_system, std::string path, const Options& options);
 
   absl::Status OpenDirectory(Mode mode);
   absl::Status ReadHeader();
+  absl::StatusOr<StoreHeader> ReadHeaderOfLog();
   absl::Status CreateHeader();
+  absl::Status WriteHeaderAside(const StoreHeader& header);
+  absl::Status PublishHeader();
   absl::Status LockForWriting();
-  absl::Status Load(Mode mode);
+  absl::Status OpenLog();
+  absl::Status Load();
+  // For a log that Prune writes: nothing is in it, and nobody waits for it.
+  absl::Status LoadEmpty() ABSL_LOCKS_EXCLUDED(write_mutex_);
+  absl::Status RemoveLeftovers();
+  absl::Status RemoveLog(uint64_t generation);
   absl::StatusOr<TransactionLog::ReplayReport> ReplayFromCheckpoint(
       TransactionLog& log, std::optional<Epoch> last,
       std::unique_ptr<Loader>& loader);
-  bool CheckpointIsDue(const PageTable& table, uint64_t replay_bytes) const;
-  absl::Status WriteCheckpoint(PageTable& table, uint64_t state_bytes,
-                               uint64_t stored_bytes);
+
+  std::shared_ptr<const State> Visible() const;
+  void Show(std::shared_ptr<const State> state);
+  absl::StatusOr<std::unique_ptr<TransactionLog>> OpenToRead(
+      const State& state) const;
+
+  absl::Status CheckWritable() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status CheckConflicts(const Batch& batch) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status TakeLog(Batch& batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status Flush(Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status ZeroTail(Batch& batch)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  void Forget(Batch& batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // Writes the batch's transaction. `record` says what the batch does not know,
+  // and `copied` what it is a copy of, if it is one.
+  absl::StatusOr<Epoch> Write(Batch& batch, CommitRecord record,
+                              const EpochInfo* copied, bool checkpoint)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  bool CheckpointIsDue(const PageTable& table, uint64_t replay_bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status WriteCheckpoint(const PageTable& table, uint64_t state_bytes,
+                               uint64_t stored_bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status SyncWritten() ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_)
+      ABSL_LOCKS_EXCLUDED(write_mutex_);
+  absl::Status SyncWrittenLocked()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_, write_mutex_);
+  // Commits the epochs of the log of `newest`, from `first` on, to `to` as
+  // well. Where an epoch is damaged that is an error, or told in `salvaged`.
+  absl::Status CopyTo(PageStore& to, const State& newest, Epoch first,
+                      SalvageReport* salvaged);
+  absl::StatusOr<Epoch> CommitCopy(Batch batch, const EpochInfo& copied)
+      ABSL_LOCKS_EXCLUDED(write_mutex_);
+  absl::Status WriteAbsent(Epoch epoch) ABSL_LOCKS_EXCLUDED(write_mutex_);
+
   absl::Status Annotate(const absl::Status& status) const;
   uint64_t PagesFor(uint64_t bytes) const;
 
   FileSystem& file_system_;
   const std::string path_;
   const Options options_;
-  StoreHeader header_;
+  StoreHeader header_;  // as it was opened; what counts is in the states
+  size_t page_bytes_ = 0;
+  uint64_t first_created_ = 1;  // the first epoch of a store that is made
   std::vector<std::string> header_damage_;
   std::unique_ptr<File> lock_;
+  // Shared with the store that takes the place of a pruned one's log.
+  std::shared_ptr<PageTablePool> table_pool_;
+
+  // Who syncs; held while waiting for the disk. Ahead of write_mutex_.
+  absl::Mutex sync_mutex_ ABSL_ACQUIRED_BEFORE(write_mutex_);
+  Epoch synced_ ABSL_GUARDED_BY(sync_mutex_);  // by this process
+
+  // Who writes to the log.
+  mutable absl::Mutex write_mutex_ ABSL_ACQUIRED_BEFORE(visible_mutex_);
+  // Written under write_mutex_ alone; its SyncTo is for who has sync_mutex_.
   std::unique_ptr<TransactionLog> log_;
-  PageTablePool table_pool_;
-  PageTable newest_table_;
-  // Up to the newest without a gap, but it may begin later than epoch 1.
-  std::vector<EpochInfo> epochs_;
-  OpenCost open_cost_;
-  bool batch_open_ = false;
+  // What the next commit changes.
+  std::shared_ptr<const State> written_ ABSL_GUARDED_BY(write_mutex_);
+  OpenCost open_cost_ ABSL_GUARDED_BY(write_mutex_);
+  uint64_t next_batch_ ABSL_GUARDED_BY(write_mutex_) = 1;
+  uint64_t open_batches_ ABSL_GUARDED_BY(write_mutex_) = 0;
+  // The batch that writes to the log as it grows; 0: none.
+  uint64_t streaming_ ABSL_GUARDED_BY(write_mutex_) = 0;
+  // Commits wait in memory until the next sync.
+  bool lazy_ ABSL_GUARDED_BY(write_mutex_) = false;
+  // What makes writing impossible until the store is opened again.
+  absl::Status broken_ ABSL_GUARDED_BY(write_mutex_);
+  // Empty until they were asked for.
+  std::vector<EpochInfo> epochs_ ABSL_GUARDED_BY(write_mutex_);
+
+  // Held for the copy of a pointer, and never for a file.
+  mutable absl::Mutex visible_mutex_;
+  std::shared_ptr<const State> visible_ ABSL_GUARDED_BY(visible_mutex_);
 };
 
-// One epoch of a PageStore, to read. Movable. Thread-compatible, together with
-// its store.
+// One epoch of a PageStore, to read. Movable. Thread-compatible; threads that
+// read one epoch take a Snapshot each.
 class PageStore::Snapshot {
  public:
-  Epoch epoch() const { return epoch_; }
-  uint64_t bytes() const { return bytes_; }
-  uint64_t pages() const { return table_.pages(); }
+  Epoch epoch() const { return state_->info.epoch; }
+  uint64_t bytes() const { return state_->info.bytes; }
+  uint64_t pages() const { return state_->table.pages(); }
+  const EpochInfo& info() const { return state_->info; }
 
   // Fills `out`, a whole number of pages, from page `first`. What is past the
   // state's end reads as zeros. DataLoss when a page is damaged.
@@ -268,27 +440,33 @@ class PageStore::Snapshot {
 
  private:
   friend class PageStore;
-  Snapshot(PageStore& store, Epoch epoch, uint64_t bytes, PageTable table);
+  Snapshot(PageStore& store, std::shared_ptr<const State> state);
 
   PageStore* store_;
-  Epoch epoch_;
-  uint64_t bytes_;
-  PageTable table_;
+  std::shared_ptr<const State> state_;
   PageReader reader_;
 };
 
-// The changes that make the next epoch, written to the log as they come.
-// Dropped without Commit, it leaves nothing behind. Movable.
+// The changes that make the next epoch. Dropped without Commit, it leaves
+// nothing behind. Movable; thread-compatible.
 class PageStore::Batch {
  public:
+  // What it keeps in memory before it writes to the log, of data and of the
+  // list of pages together.
+  static constexpr size_t kMemoryBytes = size_t{3} << 19;
+
   Batch(Batch&& other) noexcept;
   Batch& operator=(Batch&&) = delete;
   ~Batch();
 
+  // The epoch that it changes.
+  Epoch base() const;
+
   // Changes page `page` by `delta`, after which its contents are `after`, whole
-  // pages both; bytes past the state's end must be zero. Pages come in
-  // ascending order, each at most once. InvalidArgument or OutOfRange names the
-  // page; after any failure the batch can only be dropped.
+  // pages both; bytes past the state's end must be zero. Pages come in any
+  // order, each at most once; ascending ones are not copied about.
+  // InvalidArgument or OutOfRange names the page; after any failure the batch
+  // can only be dropped.
   absl::Status Put(PageId page, const Delta& delta,
                    std::span<const std::byte> after);
 
@@ -297,32 +475,52 @@ class PageStore::Batch {
   absl::Status PutWhole(PageId page, std::span<const std::byte> after,
                         uint64_t changed_bytes);
 
+  // Reads from the epoch that the batch changes, as Snapshot::Read; what the
+  // batch has put is not seen. An epoch committed meanwhile that changed one of
+  // these pages lets Commit fail.
+  absl::Status Read(PageId first, std::span<std::byte> out);
+
   uint64_t changed_bytes() const { return changed_bytes_; }
   uint64_t changed_pages() const { return changed_pages_; }
 
  private:
   friend class PageStore;
 
-  Batch(PageStore& store, uint64_t bytes, PageTable table);
+  struct PageRange {
+    uint64_t first;
+    uint64_t count;
+  };
 
-  absl::Status Check(PageId page, std::span<const std::byte> after);
-  absl::Status Add(PageId page, PageVersion version,
-                   std::span<const std::byte> after, uint64_t changed_bytes);
-  absl::Status Flush();
-  absl::Status ZeroTail();
+  Batch(PageStore& store, std::shared_ptr<const State> base, uint64_t bytes,
+        PageTable table, uint64_t number);
 
-  PageStore* store_;
+  absl::Status Check(PageId page, std::span<const std::byte> after) const;
+  // What was checked, to pending_.
+  absl::Status Add(uint64_t page, const Delta& delta,
+                   std::span<const std::byte> after);
+  void AddWhole(uint64_t page, std::span<const std::byte> after,
+                uint64_t changed_bytes);
+  void AddVersion(uint64_t page, PageVersion version,
+                  std::span<const std::byte> after, uint64_t changed_bytes);
+  absl::Status FlushIfFull();
+  bool IsPut(uint64_t page) const;
+  void SortPending();
+
+  PageStore* store_;  // null when it was moved from, or is done
+  std::shared_ptr<const State> base_;
   uint64_t bytes_;
-  PageTable table_;
+  PageTable table_;  // the base's, and what was written to the log
+  uint64_t number_;
   // Of the next record; their positions count from its data's beginning.
   std::vector<PageEntry> pending_;
+  absl::flat_hash_set<uint64_t> pending_pages_;
   std::vector<std::byte> data_;
-  uint64_t next_page_ = 0;  // the smallest that may come
+  std::vector<PageRange> read_;  // of the base, as they came
   uint64_t changed_bytes_ = 0;
   uint64_t changed_pages_ = 0;
   uint32_t records_ = 0;
   uint64_t replay_bytes_ = 0;  // see TransactionLog::ReplayBytes
-  uint64_t log_begin_;
+  uint64_t stored_bytes_ = 0;  // of its records in the log
 };
 
 }  // namespace mmsb

@@ -314,9 +314,6 @@ TEST_F(PageStoreTest, ADroppedBatchLeavesNothing) {
     for (uint64_t i = 0; i < 5000; ++i) {
       ASSERT_TRUE(batch->PutWhole(PageId::FromValue(i), page, 1).ok());
     }
-    EXPECT_EQ(store->Begin(1).status().code(),
-              absl::StatusCode::kFailedPrecondition)
-        << "one batch at a time";
     EXPECT_GT(files_.Info(path_ + "/log")->bytes, bytes) << "it was streamed";
   }
   EXPECT_EQ(files_.Info(path_ + "/log")->bytes, bytes);
@@ -340,8 +337,7 @@ TEST_F(PageStoreTest, ABatchRefusesWhatDoesNotFitAndNamesThePage) {
   EXPECT_TRUE(put({0, 3}, page).ok());
   EXPECT_EQ(put({4}, page).code(), absl::StatusCode::kOutOfRange);
   EXPECT_EQ(put({~uint64_t{0}}, page).code(), absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(put({2, 1}, page).message(), "page 1 after page 2");
-  EXPECT_EQ(put({2, 2}, page).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(put({2, 1, 2}, page).message(), "page 2 was put already");
   EXPECT_EQ(put({0}, Bytes(100)).code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(put({0}, page, 100).message(),
             "page 0 has bytes past the end of the state");

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <span>
 #include <type_traits>
@@ -13,6 +13,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "allocator/allocator_stats.h"
 #include "memory/log/crc32c.h"
 #include "memory/log/little_endian.h"
 #include "memory/store/page_version.h"
@@ -32,19 +34,38 @@ uint32_t ChecksumOf(std::span<const uint32_t> values) {
 
 }  // namespace
 
-std::shared_ptr<PageTableLeaf> PageTablePool::New(const PageTableLeaf* leaf,
-                                                  uint32_t zero_page_checksum) {
+PageTableLeaf* PageTablePool::New(const PageTableLeaf* leaf,
+                                  uint32_t zero_page_checksum) {
   static_assert(std::is_trivially_destructible_v<PageTableLeaf>);
-  void* const block = pool_.Allocate();
+  void* block;
+  {
+    const absl::MutexLock lock(mutex_);
+    block = pool_.Allocate();
+  }
   if (block == nullptr) return nullptr;
-  PageTableLeaf* created;
+  auto* const created = ::new (block) PageTableLeaf;
+  created->pool = this;
   if (leaf != nullptr) {
-    created = ::new (block) PageTableLeaf(*leaf);
+    created->versions = leaf->versions;
+    created->checksums = leaf->checksums;
+    created->checksum_of.store(
+        leaf->checksum_of.load(std::memory_order_relaxed),
+        std::memory_order_relaxed);
   } else {
-    created = ::new (block) PageTableLeaf{};
+    created->versions.fill(PageVersion{});
     created->checksums.fill(zero_page_checksum);
   }
-  return {created, [this](PageTableLeaf* p) { pool_.Deallocate(p); }};
+  return created;
+}
+
+void PageTablePool::Delete(PageTableLeaf* leaf) {
+  const absl::MutexLock lock(mutex_);
+  pool_.Deallocate(leaf);
+}
+
+AllocatorStats PageTablePool::Stats() const {
+  const absl::MutexLock lock(mutex_);
+  return pool_.Stats();
 }
 
 PageTable::PageTable(PageTablePool& pool, size_t page_bytes)
@@ -81,25 +102,25 @@ PageTable::Entry PageTable::Get(uint64_t page) const {
 }
 
 absl::Status PageTable::Set(uint64_t page, const Entry& entry) {
-  std::shared_ptr<PageTableLeaf>& leaf = leaves_[page / kFanout];
-  if (leaf == nullptr || leaf.use_count() > 1) {
-    std::shared_ptr<PageTableLeaf> own =
-        pool_->New(leaf.get(), zero_page_checksum_);
+  PageTableLeafRef& leaf = leaves_[page / kFanout];
+  if (!leaf.is_alone()) {
+    PageTableLeaf* const own = pool_->New(leaf.get(), zero_page_checksum_);
     if (own == nullptr) {
       return absl::ResourceExhaustedError(
           absl::StrCat("no memory for the table of ", pages_, " pages"));
     }
-    leaf = std::move(own);
+    leaf = PageTableLeafRef(own);
   }
   if (Get(page) != zero()) --stored_pages_;
   if (entry != zero()) ++stored_pages_;
   leaf->versions[page % kFanout] = entry.version;
   leaf->checksums[page % kFanout] = entry.checksum;
-  leaf->checksum_pages = 0;
+  // relaxed: nobody else has the leaf.
+  leaf->checksum_of.store(0, std::memory_order_relaxed);
   return absl::OkStatus();
 }
 
-uint32_t PageTable::LeafChecksum(size_t index) {
+uint32_t PageTable::LeafChecksum(size_t index) const {
   const auto count = static_cast<uint32_t>(
       std::min<uint64_t>(kFanout, pages_ - index * kFanout));
   PageTableLeaf* const leaf = leaves_[index].get();
@@ -107,14 +128,15 @@ uint32_t PageTable::LeafChecksum(size_t index) {
     if (count == kFanout) return zero_leaf_checksum_;
     return ChecksumOf(std::vector<uint32_t>(count, zero_page_checksum_));
   }
-  if (leaf->checksum_pages != count) {
-    leaf->checksum = ChecksumOf(std::span(leaf->checksums).first(count));
-    leaf->checksum_pages = count;
-  }
-  return leaf->checksum;
+  const uint64_t known = leaf->checksum_of.load(std::memory_order_relaxed);
+  if (known >> 32 == count) return static_cast<uint32_t>(known);
+  const uint32_t checksum = ChecksumOf(std::span(leaf->checksums).first(count));
+  leaf->checksum_of.store(uint64_t{count} << 32 | checksum,
+                          std::memory_order_relaxed);
+  return checksum;
 }
 
-uint32_t PageTable::Root() {
+uint32_t PageTable::Root() const {
   if (pages_ == 0) return 0;
   if (pages_ == 1) return Get(0).checksum;
   std::vector<uint32_t> level(leaves_.size());
@@ -136,7 +158,7 @@ PageTable::Counts PageTable::Count() const {
     const uint64_t first = i * kFanout;
     const auto count =
         static_cast<size_t>(std::min<uint64_t>(kFanout, pages_ - first));
-    if (leaves_[i] == nullptr) {
+    if (leaves_[i].get() == nullptr) {
       counts.zero += count;
       continue;
     }
@@ -149,9 +171,28 @@ PageTable::Counts PageTable::Count() const {
   return counts;
 }
 
+uint64_t PageTable::NextDifference(const PageTable& other,
+                                   uint64_t page) const {
+  while (page < pages_) {
+    const size_t leaf = page / kFanout;
+    const PageTableLeafRef none;
+    const PageTableLeafRef& theirs =
+        leaf < other.leaves_.size() ? other.leaves_[leaf] : none;
+    if (leaves_[leaf] == theirs) {
+      page = (page / kFanout + 1) * kFanout;
+      continue;
+    }
+    if (Get(page) != (page < other.pages_ ? other.Get(page) : zero())) {
+      return page;
+    }
+    ++page;
+  }
+  return pages_;
+}
+
 uint64_t PageTable::NextStored(uint64_t page) const {
   while (page < pages_) {
-    if (leaves_[page / kFanout] == nullptr) {
+    if (leaves_[page / kFanout].get() == nullptr) {
       page = (page / kFanout + 1) * kFanout;
     } else if (Get(page) == zero()) {
       ++page;

@@ -118,6 +118,30 @@ TEST(PageTableTest, PagesThatWereCutOffComeBackAsZeros) {
   EXPECT_EQ(before.Get(50), SomeEntry(1));
 }
 
+TEST(PageTableTest, DifferencesAreFoundWhatSizesThereAre) {
+  std::mt19937_64 random(2);
+  PageTablePool pool;
+  for (int round = 0; round < 200; ++round) {
+    PageTable a(pool, kPageBytes);
+    ASSERT_TRUE(a.Resize(random() % 4000).ok());
+    for (uint64_t edits = random() % 8; edits > 0 && a.pages() > 0; --edits) {
+      ASSERT_TRUE(a.Set(random() % a.pages(), SomeEntry(random() % 9)).ok());
+    }
+    PageTable b = a;
+    if (round % 2 == 0) ASSERT_TRUE(b.Resize(random() % 4000).ok());
+    for (uint64_t edits = random() % 8; edits > 0 && b.pages() > 0; --edits) {
+      ASSERT_TRUE(b.Set(random() % b.pages(), SomeEntry(random() % 9)).ok());
+    }
+    uint64_t next = b.NextDifference(a, 0);
+    for (uint64_t page = 0; page < b.pages(); ++page) {
+      if (b.Get(page) == (page < a.pages() ? a.Get(page) : a.zero())) continue;
+      ASSERT_EQ(next, page);
+      next = b.NextDifference(a, page + 1);
+    }
+    ASSERT_EQ(next, b.pages());
+  }
+}
+
 TEST(PageTableTest, TheLimitIsAStatus) {
   PageTablePool pool;
   PageTable table(pool, kPageBytes);

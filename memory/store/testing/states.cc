@@ -25,7 +25,7 @@ absl::StatusOr<Epoch> CommitState(PageStore& store, const Bytes& state,
   const size_t page_bytes = store.page_bytes();
   absl::StatusOr<PageStore::Snapshot> newest = store.Newest();
   if (!newest.ok()) return newest.status();
-  absl::StatusOr<PageStore::Batch> batch = store.Begin(state.size());
+  absl::StatusOr<PageStore::Batch> batch = store.Begin(*newest, state.size());
   if (!batch.ok()) return batch.status();
   Bytes after = state;
   after.resize((state.size() + page_bytes - 1) / page_bytes * page_bytes);
