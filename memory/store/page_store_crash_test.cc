@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -138,7 +140,7 @@ class Workload {
         case 'n':
           oracle.Begin(text(done + 1));
           status = CommitState(*store, history_[done],
-                               {.checkpoint = operation == 'p'})
+                               CommitInfo{.checkpoint = operation == 'p'})
                        .status();
           ++done;
           if (operation == 'n') continue;
@@ -354,7 +356,8 @@ struct Outcome {
 // Runs the workload on a new disk, and recovers from all crash states on the
 // way.
 Outcome Explore(const Workload& workload, Syncs::Do what = Syncs::Do::kAll,
-                uint64_t first = 0, bool drop_data_checks = false) {
+                uint64_t first = 0, bool drop_data_checks = false,
+                std::mt19937_64* sample = nullptr) {
   Outcome outcome;
   FaultyFileSystem disk;
   PrefixOracle oracle("");
@@ -364,6 +367,8 @@ Outcome Explore(const Workload& workload, Syncs::Do what = Syncs::Do::kAll,
     const FaultyFileSystem::CrashStates shown =
         disk.ForEachCrashState({}, [&](FaultyFileSystem& left) {
           if (!outcome.first_error.empty()) return;
+          // One in so many, of a sample.
+          if (sample != nullptr && (*sample)() % 16 != 0) return;
           if (drop_data_checks) DropDataChecks(left);
           outcome.first_error = Recover(left, oracle, workload.checkpoints());
         });
@@ -426,6 +431,43 @@ TEST(PageStoreCrashTest, LongerWorkloadsWithCheckpointsLeaveAPrefix) {
     }
   }
   std::printf("%llu crash states\n", static_cast<unsigned long long>(states));
+}
+
+// Longer ones at random, of each a sample of its crash states. The number of
+// them and the seed are taken from MMSB_CRASH_WORKLOADS and MMSB_CRASH_SEED:
+//
+//   MMSB_CRASH_WORKLOADS=10000 bazel-bin/memory/store/page_store_crash_test
+//       --gtest_filter='*Random*'
+TEST(PageStoreCrashTest, RandomLongerWorkloadsLeaveAPrefix) {
+  const auto number = [](const char* name, uint64_t otherwise) {
+    const char* const text = std::getenv(name);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+  };
+  const uint64_t workloads = number("MMSB_CRASH_WORKLOADS", 24);
+  const uint64_t seed = number("MMSB_CRASH_SEED", 1);
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 random(seed);
+  uint64_t points = 0;
+  for (uint64_t i = 0; i < workloads; ++i) {
+    const std::string_view alphabet =
+        random() % 3 == 0 ? "nnnnnsxyr" : "cccccppkxyr";
+    std::string operations;
+    for (uint64_t n = 4 + random() % 8; n > 0; --n) {
+      operations += alphabet[random() % alphabet.size()];
+    }
+    const uint64_t history = random();
+    const Outcome outcome = Explore(
+        Workload(operations, history,
+                 random() % 2 == 0 ? Checkpoints::kOften : Checkpoints::kNever),
+        Syncs::Do::kAll, 0, /*drop_data_checks=*/false, &random);
+    ASSERT_EQ(outcome.first_error, "")
+        << operations << " history " << history << ", workload " << i
+        << " of seed " << seed;
+    points += outcome.crash_points;
+  }
+  std::printf("%llu workloads, crashed at %llu points\n",
+              static_cast<unsigned long long>(workloads),
+              static_cast<unsigned long long>(points));
 }
 
 // Commits that no sync covers may be lost, but only the newest of them, and
