@@ -114,6 +114,7 @@ struct Buffers {
         break;
     }
     std::ranges::fill(mask, uint8_t{0});
+    std::ranges::fill(payload, std::byte{0});
   }
 
   size_t bytes;
@@ -140,6 +141,8 @@ Buffers& BuffersOf(size_t bytes, Mapping mapping, Differ differ, int thread) {
 // Calls run(buffers), which moves `bytes` bytes, as often as is measured.
 template <class Run>
 void Measure(benchmark::State& state, Buffers& buffers, size_t bytes, Run run) {
+  // Once before, so that the number of iterations is found warm.
+  benchmark::DoNotOptimize(run(buffers));
   for (auto _ : state) {
     benchmark::DoNotOptimize(run(buffers));
     benchmark::ClobberMemory();

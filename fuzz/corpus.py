@@ -5,8 +5,8 @@
 writes fuzz/NAME_corpus for each NAME of CORPORA. Which numbers a structure is made
 of, and which operations it has with which arguments, is read from the tables in
 fuzz/NAME_run.cc; the encoding is that of program_reader.h. What a fuzzer finds
-beside these is kept in the same folders under names "found-...", which this leaves
-alone.
+beside these is kept in the same folders under names of its own (KEPT), which this
+leaves alone.
 """
 
 import pathlib
@@ -14,6 +14,8 @@ import random
 import re
 
 FOLDER = pathlib.Path("fuzz")
+# Names of inputs that a fuzzer found: of its own making, or kept or promoted by a person.
+KEPT = re.compile(r"found-.*|regression_.*|[0-9a-f]{40}")
 FIRST_POWER = 192
 BIG = 1 << 64
 
@@ -423,7 +425,7 @@ def write(name):
     folder.mkdir(exist_ok=True)
     wanted = CORPORA[name]()
     for path in folder.iterdir():
-        if path.name not in wanted and not path.name.startswith("found-"):
+        if path.name not in wanted and not KEPT.fullmatch(path.name):
             path.unlink()
     for file, contents in wanted.items():
         (folder / file).write_bytes(contents)

@@ -31,7 +31,8 @@ END
       cat <<END
 $line [--write] [--corpus=FOLDER]... [--out=FOLDER]
 Merges the corpus, what was found and --corpus to the fewest inputs that reach as much.
---write: into $fuzz_corpus_folder of the repository, where inputs named regression_* stay.
+--write: into $fuzz_corpus_folder of the repository. Inputs there stay if somebody named them;
+those named by libFuzzer are replaced.
 END
       ;;
     reduce)
@@ -165,19 +166,23 @@ command_run() {
   "run_$fuzz_engine"
 }
 
+# Whether an input has the name that libFuzzer gives, a checksum; a name that somebody chose
+# says that the input must stay.
+is_found() { [[ ${1##*/} =~ ^[0-9a-f]{40}$ ]]; }
+
 command_minimize() {
   need_libfuzzer
   parse '--corpus --write --out' "$@"
   lay_seeds
   rm -rf -- "$out/minimized" && mkdir -- "$out/minimized"
+  local input
+  for input in "$out/seeds"/*; do
+    [[ ! -f $input ]] || is_found "$input" || cp -- "$input" "$out/minimized/"
+  done
+  # To what is in the first folder only that is added which reaches more.
   "$fuzz_binary" "${fuzz_options[@]}" -merge=1 -artifact_prefix="$out/crashes/" \
     "$out/minimized" "$out/seeds" "$out/corpus" "${folders[@]}" ||
     die "the merge failed; if an input crashes, it is in $out/crashes"
-  # As one of that name must be there even if others reach as much by now.
-  local kept
-  for kept in "$out/seeds"/regression_*; do
-    [[ ! -f $kept ]] || cp -- "$kept" "$out/minimized/"
-  done
   local inputs=("$out/minimized"/*)
   [[ -f ${inputs[0]} ]] || die "nothing is left of the corpus: is it empty?"
   say "${#inputs[@]} inputs, $(du -sb -- "$out/minimized" | cut -f1) bytes, in $out/minimized"
@@ -187,9 +192,8 @@ command_minimize() {
     # All new ones are there before an old one goes.
     mkdir -p -- "$folder"
     cp -- "${inputs[@]}" "$folder/"
-    local old
-    for old in "$folder"/*; do
-      [[ -e $out/minimized/${old##*/} ]] || rm -f -- "$old"
+    for input in "$folder"/*; do
+      [[ -e $out/minimized/${input##*/} ]] || ! is_found "$input" || rm -f -- "$input"
     done
     say "written to $folder"
   fi

@@ -60,13 +60,16 @@ printf 'say !bug' >"$TEST_TMPDIR/said"
 says 0 $'TEST\\(SayTest, SaysItself\\) \\{\n  Say\\(\\);\n\\}$' "$promote" "$TEST_TMPDIR/said" --name=SaysItself
 rm "$source_corpus/regression_says_itself"
 
-# What was found goes into the corpus; what reaches no more than the rest goes away; what is
-# a regression stays.
+# What was found goes into the corpus; what libFuzzer found before, and reaches no more than
+# the rest, goes away; what was named stays.
 mkdir "$TEST_TMPDIR/more"
+stale=$source_corpus/0123456789abcdef0123456789abcdef01234567
+printf 'no' >"$stale"
 printf 'b' >"$TEST_TMPDIR/more/one"
 printf 'a bug?' >"$TEST_TMPDIR/more/word"
 says 0 'written to' "$programs/planted_fuzz_minimize" --corpus="$TEST_TMPDIR/more" --write
 [[ -e $source_corpus/regression_kept ]] || fail 'the regression did not stay'
+[[ ! -e $stale ]] || fail 'an input that reaches no more was kept'
 grep -qsr 'bug' "$source_corpus" || fail 'an input that reaches more was not merged'
 
 says 0 'planted_fuzz.cc' "$programs/planted_fuzz_coverage" --out="$TEST_TMPDIR/covered"
