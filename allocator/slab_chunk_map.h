@@ -18,8 +18,8 @@ namespace mmsb::slab_internal {
 // of the low 2^48 bytes, in leaves of 8 KiB for 2^40 bytes each that are made
 // when needed.
 //
-// Contains() may be called on any thread at any time, with any address; Add()
-// and Remove() by one thread at a time. Constant time. Who finds a chunk sees
+// Contains() may be called on any thread at any time, with any address; the
+// others by one thread at a time. Constant time. Who finds a chunk sees
 // what its maker did before Add().
 template <class Sync = SystemSync>
 class BasicChunkMap {
@@ -28,31 +28,37 @@ class BasicChunkMap {
   using Word = Atomic<uint64_t>;
 
  public:
-  // False, and nothing changed, when there is no room for a leaf, or when the
-  // address is beyond the map.
-  [[nodiscard]] bool Add(const void* chunk, Metadata& metadata) {
+  // True when Add() has room for the chunk, which may take memory for a leaf.
+  // False, and nothing changed, when there is none, or when the address is
+  // beyond the map.
+  [[nodiscard]] bool HasRoom(const void* chunk, Metadata& metadata) {
     const uint64_t number = Number(chunk);
     if (number >= kLeaves * kLeafBits) return false;
     Atomic<Word*>& leaf = leaves_[number / kLeafBits];
     // relaxed: written by callers of this, one at a time.
-    Word* words = leaf.load(std::memory_order_relaxed);
-    if (words == nullptr) {
-      words = static_cast<Word*>(
-          metadata.Take(kLeafBits / 64 * sizeof(Word), Alignment::Of<Word>()));
-      if (words == nullptr) return false;
-      std::uninitialized_value_construct_n(words, kLeafBits / 64);
-      // release: pairs with the acquire in Contains; the words are zero.
-      leaf.store(words, std::memory_order_release);
-    }
-    // release: pairs with the acquire in Contains; the chunk's head is there.
-    words[number % kLeafBits / 64].fetch_or(uint64_t{1} << number % 64,
-                                            std::memory_order_release);
+    if (leaf.load(std::memory_order_relaxed) != nullptr) return true;
+    auto* const words = static_cast<Word*>(
+        metadata.Take(kLeafBits / 64 * sizeof(Word), Alignment::Of<Word>()));
+    if (words == nullptr) return false;
+    std::uninitialized_value_construct_n(words, kLeafBits / 64);
+    // release: pairs with the acquire in Contains; the words are zero.
+    leaf.store(words, std::memory_order_release);
     return true;
+  }
+
+  // After HasRoom() of the chunk, once, said so.
+  void Add(const void* chunk) {
+    const uint64_t number = Number(chunk);
+    // relaxed: as in HasRoom. release: pairs with the acquire in Contains; the
+    // chunk's head is there.
+    leaves_[number / kLeafBits]
+        .load(std::memory_order_relaxed)[number % kLeafBits / 64]
+        .fetch_or(uint64_t{1} << number % 64, std::memory_order_release);
   }
 
   void Remove(const void* chunk) {
     const uint64_t number = Number(chunk);
-    // relaxed: as in Add; nobody has a block of the chunk.
+    // relaxed: as in HasRoom; nobody has a block of the chunk.
     leaves_[number / kLeafBits]
         .load(std::memory_order_relaxed)[number % kLeafBits / 64]
         .fetch_and(~(uint64_t{1} << number % 64), std::memory_order_relaxed);
@@ -62,7 +68,7 @@ class BasicChunkMap {
   [[nodiscard]] bool Contains(const void* p) const {
     const uint64_t number = Number(p);
     if (number >= kLeaves * kLeafBits) return false;
-    // acquire: pairs with the release in Add.
+    // acquire: pairs with the release in HasRoom.
     const Word* const words =
         leaves_[number / kLeafBits].load(std::memory_order_acquire);
     // acquire: pairs with the release in Add.

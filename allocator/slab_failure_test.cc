@@ -10,6 +10,11 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/slab.h"
+#include "allocator/slab_chunk.h"
+#include "allocator/slab_memory.h"
+#include "allocator/slab_metadata.h"
+#include "allocator/slab_size_classes.h"
+#include "allocator/slab_units.h"
 #include "allocator/testing/block_ledger.h"
 #include "gtest/gtest.h"
 #include "primitives/alignment.h"
@@ -61,12 +66,27 @@ bool Use(uint64_t from, uint64_t count) {
         EXPECT_TRUE(slab.Stats().IdentityHolds());
       }
     };
+    const auto shrink = [&](size_t bytes) {
+      if (live.empty()) return;
+      const uint64_t before = mapper.failures();
+      auto& [p, old_bytes, alignment] = live.back();
+      EXPECT_EQ(ledger.Remove(p), "");
+      if (slab.Reallocate(p, old_bytes, bytes, alignment) != nullptr) {
+        old_bytes = bytes;
+      }
+      EXPECT_EQ(ledger.Add(p, old_bytes, alignment), "");
+      if (mapper.failures() != before) {
+        EXPECT_TRUE(slab.Stats().IdentityHolds());
+      }
+    };
     for (int round = 0; round < 2; ++round) {
       for (int i = 0; i < 40; ++i) take(3000, 8);
       for (int i = 0; i < 20; ++i) take(20000, 8);
       take(100, kMiB);
       // More than the first directory of large blocks has room for.
       for (int i = 0; i < (round == 0 ? 180 : 2); ++i) take(33000, 8);
+      take(100'000, 8);
+      shrink(40'000);
       EXPECT_EQ(ledger.Check(), "");
       while (live.size() > 3) give();
       slab.Purge();
@@ -85,7 +105,10 @@ bool Use(uint64_t from, uint64_t count) {
     EXPECT_EQ(slab.Stats().free(), 0u);
     EXPECT_TRUE(slab.Stats().IdentityHolds());
   }
-  EXPECT_EQ(mapper.outstanding_bytes(), 0u) << "call " << from;
+  // What is neither committed nor taken back keeps its addresses.
+  if (count == 1) {
+    EXPECT_EQ(mapper.outstanding_bytes(), 0u) << "call " << from;
+  }
   return failed;
 }
 
@@ -98,11 +121,41 @@ TEST(SlabFailure, EveryCallOfTheMapperMayFailOnce) {
   EXPECT_GT(n, 100u);
 }
 
+TEST(SlabFailure, EveryCallOfTheMapperMayBeTheFirstOfAllThatFail) {
+  uint64_t n = 0;
+  while (Use<Unchecked>(n, std::numeric_limits<uint64_t>::max())) {
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "call " << n;
+    ++n;
+  }
+  EXPECT_GT(n, 100u);
+}
+
+// No place in the map for a chunk, and the system takes nothing back.
+TEST(SlabFailure, AChunkWithoutAPlaceCommitsNothing) {
+  FaultyMapper mapper;
+  slab_internal::Memory memory(mapper);
+  slab_internal::Metadata metadata(memory);
+  slab_internal::Units units(memory, metadata, /*live_bits=*/false);
+  uint64_t n = 0;
+  slab_internal::Slab* slab = nullptr;
+  for (; slab == nullptr; ++n) {
+    mapper.FailFrom(n, std::numeric_limits<uint64_t>::max(), ENOMEM);
+    slab = units.Take(0);
+    EXPECT_EQ(memory.committed(),
+              metadata.bytes() + units.GetSums().descriptors +
+                  (slab != nullptr ? slab_internal::kUnitBytes : 0))
+        << "call " << n;
+    ASSERT_LT(n, 20u);
+  }
+  EXPECT_GT(n, 4u);
+  mapper.FailFrom(0, 0, ENOMEM);
+}
+
 TEST(SlabFailure, EveryCallOfTheMapperMayFailOnceWithChecks) {
   uint64_t n = 0;
   while (Use<Checked>(n, 1)) {
     ASSERT_FALSE(::testing::Test::HasFailure()) << "call " << n;
-    n += 7;
+    ++n;
   }
 }
 
@@ -224,8 +277,6 @@ TEST(SlabFailure, KeepsWhatLiesIdleWhenARequestIsInvalid) {
   EXPECT_EQ(slab.Stats().cached(), cached);
 }
 
-// Of slabs of four units: the one that was committed and is idle does, and not
-// the one in front of it for which there is nothing.
 // The end of a large block that shrinks is kept, and poisoned, where the system
 // does not take it, until it does.
 TEST(SlabFailure, ShrinksALargeBlockWhoseEndTheSystemRefuses) {
@@ -262,6 +313,8 @@ TEST(SlabFailure, ShrinksALargeBlockWhoseEndTheSystemRefuses) {
   EXPECT_EQ(mapper.outstanding_bytes(), 0u);
 }
 
+// Of slabs of four units: the one that was committed and is idle does, and not
+// the one in front of it for which there is nothing.
 TEST(SlabFailure, PrefersIdleUnitsToThoseWithoutMemory) {
   FaultyMapper mapper;
   SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});

@@ -133,7 +133,10 @@ Chunk* Units::AddChunk() {
   void* const p = memory_.Reserve(kChunkBytes, alignment);
   if (p == nullptr) return nullptr;
   const size_t head_bytes = HeadBytes();
-  if (!memory_.Commit(p, head_bytes, head_bytes)) {
+  // First the place in the map: without one what was committed would have to go
+  // back, and a system that refuses to take it leaves memory that nobody knows.
+  if (!map_.HasRoom(p, metadata_) ||
+      !memory_.Commit(p, head_bytes, head_bytes)) {
     static_cast<void>(memory_.Release(p, kChunkBytes, 0));
     return nullptr;
   }
@@ -142,10 +145,7 @@ Chunk* Units::AddChunk() {
     Chunk::Flip(chunk->clean, unit);
   }
   chunk->clean_units = static_cast<uint32_t>(kChunkUnits - first_unit_);
-  if (!map_.Add(chunk, metadata_)) {
-    memory_.ReleaseOrDecommit(p, kChunkBytes, head_bytes);
-    return nullptr;
-  }
+  map_.Add(chunk);
   chunk->next = chunks_;
   if (chunks_ != nullptr) chunks_->previous = chunk;
   chunks_ = chunk;
@@ -158,8 +158,8 @@ bool Units::RemoveChunk(Chunk* chunk) {
   Chunk* const previous = chunk->previous;
   map_.Remove(chunk);
   if (!memory_.Release(chunk, kChunkBytes, HeadBytes())) {
-    // It stays as it was; there is a leaf for it.
-    return map_.Add(chunk, metadata_) && false;
+    map_.Add(chunk);  // It stays as it was.
+    return false;
   }
   if (next != nullptr) next->previous = previous;
   (previous != nullptr ? previous->next : chunks_) = next;
