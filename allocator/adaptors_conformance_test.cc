@@ -11,6 +11,7 @@
 #include "allocator/guarded_allocator.h"
 #include "allocator/limit_allocator.h"
 #include "allocator/locked_allocator.h"
+#include "allocator/lockfree_pool.h"
 #include "allocator/memory_pool.h"
 #include "allocator/pmr.h"
 #include "allocator/raw_allocator.h"
@@ -97,6 +98,22 @@ struct FallbackOfCountersSubject {
       fallback{AllocatorRef(first)};
 };
 
+// Both sources serve any thread.
+struct SharedFallbackSubject {
+  static constexpr size_t kMaxBytes = 65536;
+  static constexpr size_t kMaxAlignment = size_t{1} << 21;
+  auto& allocator() { return fallback; }
+  FallbackAllocator<BasicLockFreePool<SystemSource, Checked>, SlabAllocator>
+      fallback{LockFreePoolOptions{.block_size = 512, .capacity = 50}};
+};
+
+struct LimitedGuardedSubject {
+  static constexpr size_t kMaxBytes = 20000;
+  static constexpr size_t kMaxAlignment = size_t{1} << 21;
+  auto& allocator() { return limited; }
+  LimitAllocator<GuardedAllocator> limited{{.max_bytes = size_t{1} << 22}};
+};
+
 struct ArenaOverGuardedSubject {
   static constexpr size_t kMaxBytes = 5000;
   static constexpr size_t kMaxAlignment = size_t{1} << 21;
@@ -121,7 +138,8 @@ using Subjects = ::testing::Types<
     HeapSubject<LockedAllocator<TrackingAllocator<SlabAllocator>>>,
     SlabLimitSubject, LimitSubject, GuardedSubject, PmrUpstreamSubject,
     PmrRoundTripSubject, LockedTrackingArenaSubject, FallbackSubject,
-    FallbackOfCountersSubject, ArenaOverGuardedSubject, EverythingSubject>;
+    FallbackOfCountersSubject, SharedFallbackSubject, LimitedGuardedSubject,
+    ArenaOverGuardedSubject, EverythingSubject>;
 INSTANTIATE_TYPED_TEST_SUITE_P(Adaptors, AllocatorConformanceTest, Subjects);
 
 struct StatsLimitPoolSubject {
@@ -133,6 +151,18 @@ struct StatsLimitPoolSubject {
   StatsAllocator<LimitAllocator<MemoryPool<SystemSource, Checked>>> counted{
       LimitAllocatorOptions{.max_bytes = 500 * 64},
       MemoryPoolOptions{.block_size = 64}};
+};
+
+struct StatsLimitLockFreePoolSubject {
+  static constexpr size_t kMaxBytes = 64;
+  static constexpr size_t kMaxAlignment = 16;
+  static constexpr size_t kMinBlocks = 300;
+  static constexpr size_t kTooManyBlocks = 301;
+  auto& allocator() { return counted; }
+  StatsAllocator<LimitAllocator<BasicLockFreePool<SystemSource, Checked>>,
+                 ShardedCounters>
+      counted{LimitAllocatorOptions{.max_bytes = 300 * 64},
+              LockFreePoolOptions{.block_size = 64, .capacity = 400}};
 };
 
 struct LimitedTrackingSubject {
@@ -169,8 +199,9 @@ struct ArenaOverLimitSubject {
 };
 
 using BoundedSubjects =
-    ::testing::Types<StatsLimitPoolSubject, LimitedTrackingSubject,
-                     LockedFallbackSubject, ArenaOverLimitSubject>;
+    ::testing::Types<StatsLimitPoolSubject, StatsLimitLockFreePoolSubject,
+                     LimitedTrackingSubject, LockedFallbackSubject,
+                     ArenaOverLimitSubject>;
 INSTANTIATE_TYPED_TEST_SUITE_P(BoundedAdaptors, AllocatorConformanceTest,
                                BoundedSubjects);
 INSTANTIATE_TYPED_TEST_SUITE_P(BoundedAdaptors, BoundedAllocatorConformanceTest,

@@ -100,7 +100,7 @@ using Subjects = ::testing::Types<
     SystemSourceSubject, ArenaSubject<Unchecked>, ArenaSubject<Checked>,
     PoolSubject<Unchecked>, PoolSubject<Checked>, PoolSubject<Uncounted>,
     PoolSubject<Unfilled>, StrictPoolSubject, RefSubject, ArenaOverPoolSubject,
-    SlabSubject<Unchecked>, SlabSubject<Checked>>;
+    SlabSubject<Unchecked>, SlabSubject<Checked>, SlabSubject<Uncounted>>;
 INSTANTIATE_TYPED_TEST_SUITE_P(All, AllocatorConformanceTest, Subjects);
 
 template <class Policy>
@@ -172,6 +172,7 @@ using BoundedSubjects = ::testing::Types<
     RegionPoolSubject<Unchecked>, RegionPoolSubject<Checked>,
     CountedPoolSubject, LockFreePoolSubject<Unchecked, SystemSync>,
     LockFreePoolSubject<Checked, SystemSync>,
+    LockFreePoolSubject<Unfilled, SystemSync>,
     LockFreePoolSubject<Unchecked, SymmetricSync>, LockFreePoolOverArenaSubject,
     LimitedArenaSubject<Unchecked>, LimitedArenaSubject<Checked>,
     PoorPoolSubject, PoorArenaSubject>;
