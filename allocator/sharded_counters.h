@@ -20,12 +20,12 @@ namespace mmsb {
 // Counts for many threads at once, and costs each of them a few additions to
 // memory that nobody else writes.
 //
-// A thread that comes while a shard (one of kOwnShards) is nobody's gets it for
-// as long as it lives, and writes it by a load and a store; its end, or
-// DetachThread(), leaves the shard with all it counted to the next. Further
-// threads share kCommonShards shards and write them by atomic additions. Owns
-// no memory but itself, which is large: about 52 KiB. May be destroyed while
-// threads that counted live on.
+// A thread that comes while its shard (that of its number modulo kOwnShards) is
+// nobody's gets it for as long as it lives, and writes it by a load and a
+// store; its end, or DetachThread(), leaves the shard with all it counted to
+// the next. Further threads share kCommonShards shards and write them by atomic
+// additions. Owns no memory but itself, which is large: about 52 KiB. May be
+// destroyed while threads that counted live on.
 //
 // Thread-safe. The numbers publish nothing, and every atomic is relaxed but
 // those by which a shard changes hands. So Snapshot() and Histogram() are exact
