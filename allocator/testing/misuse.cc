@@ -10,9 +10,11 @@
 #include <string_view>
 
 #include "allocator/arena.h"
+#include "allocator/check_policy.h"
 #include "allocator/lockfree_pool.h"
 #include "allocator/memory_pool.h"
 #include "allocator/slab.h"
+#include "allocator/system_source.h"
 #include "primitives/sanitizer.h"
 
 namespace mmsb {
@@ -68,6 +70,16 @@ int Run(std::string_view name) {
   if (name.starts_with("lockfree_")) {
     LockFreePool pool({.block_size = 64, .capacity = 8});
     return RunOnBlock<36>(name.substr(9), pool) ? 0 : 2;
+  }
+  // These write into what is free, and read it when it is reused.
+  if (name.starts_with("checked_pool_")) {
+    MemoryPool<SystemSource, Checked> pool({.block_size = 64});
+    return RunOnBlock<36>(name.substr(13), pool) ? 0 : 2;
+  }
+  if (name.starts_with("checked_lockfree_")) {
+    BasicLockFreePool<SystemSource, Checked> pool(
+        {.block_size = 64, .capacity = 8});
+    return RunOnBlock<36>(name.substr(17), pool) ? 0 : 2;
   }
   MemoryPool pool({.block_size = 40, .alignment = 64});
   Arena arena;

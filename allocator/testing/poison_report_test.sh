@@ -7,12 +7,12 @@ set -uo pipefail
 misuse=$1
 tool=$("$misuse" tool) || exit
 run=("$misuse")
-reported=({pool,slab,lockfree}_{fresh,reused,freed,slack} arena_fresh arena_rewound arena_reset arena_slack)
+reported=({{,checked_}{pool,lockfree},slab}_{fresh,reused,freed,slack} arena_fresh arena_rewound arena_reset arena_slack)
 case $tool in
   # It does not know what was written.
   asan)
     report=use-after-poison
-    reported=({pool,slab,lockfree}_{freed,slack} arena_rewound arena_reset arena_slack)
+    reported=({{,checked_}{pool,lockfree},slab}_{freed,slack} arena_rewound arena_reset arena_slack)
     ;;
   msan) report=use-of-uninitialized-value ;;
   valgrind)
