@@ -105,7 +105,6 @@ void* GuardedAllocator::Take(size_t bytes, size_t alignment,
   live_table_.Add(
       block, {.bytes = bytes, .usable_bytes = bytes, .alignment = alignment});
   live_ += shape.data_bytes;
-  committed_ += shape.data_bytes;
   peak_ = std::max(peak_, live_);
   ++allocations_;
   return block;
@@ -152,21 +151,24 @@ void GuardedAllocator::Deallocate(void* p, size_t bytes,
   const Region region = RegionOf(*entry);
   ++deallocations_;
   live_ -= region.data_bytes;
-  committed_ -= region.data_bytes;
   const bool kept = region.total_bytes <= quarantine_limit_ &&
                     quarantine_.Reserve(quarantine_.size() + 1) &&
                     quarantine_blocks_ != 0;
   const OsError error = kept ? mapper_.Decommit(region.data, region.data_bytes)
                              : mapper_.Release(region.base, region.total_bytes);
-  const Entry freed = *entry;
+  Entry freed = *entry;
   live_table_.Remove(entry);
   if (!kept && error.ok()) return;
+  // In quarantine: what still has memory.
+  freed.usable_bytes = error.ok() ? 0 : region.data_bytes;
+  if (!error.ok()) PoisonFreed(region.data, region.data_bytes);
   MMSB_CHECK(quarantine_.Reserve(quarantine_.size() + 1),
              "GuardedAllocator::Deallocate(%p, %zu, %zu): the system does not "
              "take the memory back, and the heap has nothing to note it in",
              p, bytes, alignment);
   quarantine_.Add(p, freed);
   quarantined_bytes_ += region.total_bytes;
+  refused_ += freed.usable_bytes;
   Evict(quarantine_blocks_, quarantine_limit_);
 }
 
@@ -211,6 +213,7 @@ void GuardedAllocator::Evict(size_t blocks, size_t bytes) noexcept {
     const Region region = RegionOf(*entry);
     if (!mapper_.Release(region.base, region.total_bytes).ok()) continue;
     quarantined_bytes_ -= region.total_bytes;
+    refused_ -= entry->usable_bytes;
     quarantine_.Remove(entry);
   }
 }
@@ -231,8 +234,9 @@ bool GuardedAllocator::Owns(const void* p) const noexcept {
 AllocatorStats GuardedAllocator::Stats() const noexcept {
   const size_t tables = live_table_.bytes() + quarantine_.bytes();
   return AllocatorStats({.live = live_,
+                         .cached = refused_,
                          .metadata = tables,
-                         .committed = committed_ + tables,
+                         .committed = live_ + refused_ + tables,
                          .peak = peak_,
                          .allocations = allocations_,
                          .deallocations = deallocations_,

@@ -43,10 +43,11 @@ struct GuardedAllocatorOptions {
 //
 // Null when the mapper or the heap has no more; before that the quarantine is
 // emptied. Memory that the system refuses to take back stays in quarantine, and
-// is tried again. Deallocate() ends the process when the block is in quarantine
-// (double free), not live (foreign or interior pointer), was allocated with
-// another size or alignment, or when its canary was overwritten. An access to a
-// guard or to a freed block ends the process with SIGSEGV.
+// is tried again; the memory checkers are told that it is nobody's.
+// Deallocate() ends the process when the block is in quarantine (double free),
+// not live (foreign or interior pointer), was allocated with another size or
+// alignment, or when its canary was overwritten. An access to a guard or to a
+// freed block ends the process with SIGSEGV.
 //
 // Some system calls a block, tens of microseconds, and at least two granules of
 // address space and one of memory.
@@ -77,7 +78,8 @@ class GuardedAllocator {
   // O(live blocks).
   void CheckCanaries() const noexcept;
 
-  // Live counts the accessible granules of live blocks; metadata is the table.
+  // Live counts the accessible granules of live blocks; cached, those of freed
+  // blocks that the system refused to take back; metadata is the tables.
   // Address space without memory (guards, quarantine) is not counted.
   [[nodiscard]] AllocatorStats Stats() const noexcept;
 
@@ -121,9 +123,9 @@ class GuardedAllocator {
   const size_t quarantine_limit_;  // bytes
   const size_t granule_;           // bytes
   size_t quarantined_bytes_ = 0;
-  size_t live_ = 0;       // bytes
-  size_t committed_ = 0;  // bytes
-  size_t peak_ = 0;       // bytes
+  size_t live_ = 0;     // bytes
+  size_t refused_ = 0;  // bytes in quarantine that still have memory
+  size_t peak_ = 0;     // bytes
   uint64_t allocations_ = 0;
   uint64_t deallocations_ = 0;
   uint64_t failures_ = 0;

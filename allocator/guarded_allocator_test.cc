@@ -153,6 +153,31 @@ TEST(GuardedAllocatorTest, SurvivesAMapperThatFailsAnywhere) {
   }
 }
 
+TEST(GuardedAllocatorTest, CountsAndPoisonsWhatTheSystemRefusesToTakeBack) {
+  FaultyMapper mapper;
+  {
+    GuardedAllocator guarded({.mapper = &mapper, .quarantine_blocks = 1});
+    auto* const p = static_cast<char*>(guarded.Allocate(100, 4));
+    ASSERT_NE(p, nullptr);
+    mapper.FailFrom(0, 1, ENOMEM);
+    guarded.Deallocate(p, 100, 4);
+    EXPECT_EQ(mapper.failures(), 1u);
+    const bool watched = kPoisonReported || RunningOnValgrind();
+    EXPECT_EQ(IsPoisoned(p), watched);
+    EXPECT_EQ(IsPoisoned(p + 99), watched);
+    AllocatorStats stats = guarded.Stats();
+    EXPECT_EQ(stats.live(), 0u);
+    EXPECT_EQ(stats.cached(), Granule());
+    EXPECT_TRUE(stats.IdentityHolds());
+    // The next takes its place in quarantine.
+    guarded.Deallocate(guarded.Allocate(100, 4), 100, 4);
+    stats = guarded.Stats();
+    EXPECT_EQ(stats.cached(), 0u);
+    EXPECT_EQ(stats.committed(), stats.metadata());
+  }
+  EXPECT_EQ(mapper.outstanding_bytes(), 0u);
+}
+
 TEST(GuardedAllocatorTest, EmptiesTheQuarantineBeforeItRefuses) {
   FaultyMapper mapper;
   GuardedAllocator guarded({.mapper = &mapper});
