@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <utility>
@@ -266,6 +267,37 @@ TEST(ShardedCountersTest, TheShardsOfEndedThreadsAreAdopted) {
   EXPECT_EQ(counters.Snapshot().allocations(), kThreads);
   EXPECT_EQ(counters.Snapshot().live(), kThreads);
   EXPECT_EQ(additions, 0u);
+}
+
+TEST(ShardedCountersForkTest, TheChildAdoptsTheShardOfAThreadItDoesNotHave) {
+  GTEST_FLAG_SET(death_test_style, "fast");  // A bare fork().
+  BasicShardedCounters<CountingSync, 1, 1> counters;
+  std::atomic<int> stage = 0;
+  std::thread owner([&] {
+    counters.CountAllocation(10);
+    stage.store(1, std::memory_order_release);
+    stage.notify_one();
+    stage.wait(1, std::memory_order_acquire);
+    counters.CountDeallocation(10);
+  });
+  stage.wait(0, std::memory_order_acquire);
+  counters.CountAllocation(20);
+  EXPECT_EXIT(
+      {
+        const uint64_t before = additions;
+        counters.CountAllocation(30);
+        counters.CountDeallocation(20);
+        const AllocatorStats stats = counters.Snapshot();
+        const bool exact = stats.allocations() == 3 &&
+                           stats.deallocations() == 1 && stats.live() == 40;
+        std::_Exit(exact && additions == before ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
+  stage.store(2, std::memory_order_release);
+  stage.notify_one();
+  owner.join();
+  EXPECT_EQ(counters.Snapshot().allocations(), 2u);
+  EXPECT_EQ(counters.Snapshot().live(), 20u);
 }
 
 TEST(ShardedCountersTest, ManyTakeTurnsOnOneThreadAndAtOneAddress) {
