@@ -3,6 +3,7 @@
 #include "fuzz/program.h"
 #include "fuzz/simd_mask_run.h"
 #include "fuzz/slab_run.h"
+#include "fuzz/transaction_log_run.h"
 #include "gtest/gtest.h"
 
 namespace mmsb {
@@ -36,6 +37,26 @@ TEST(SlabRegressionTest, ALargeBlockWithoutAPlaceIsNotMapped) {
                                     {Op::kAllocate, 65536, 8},
                                     {Op::kPurge},
                                 }}),
+            "");
+}
+
+// The sync of the directory failed in the first commit, and lost the log's
+// name; a later one succeeded, and its commits were lost in a crash.
+TEST(TransactionLogRegressionTest, NamesThatAFailedSyncLostAreMadeAnew) {
+  using Op = TransactionLogOp;
+  EXPECT_EQ(RunTransactionLogProgram({.setup = {/*crash_states=*/4},
+                                      .steps =
+                                          {
+                                              {Op::kAppend, 9, 100},
+                                              {Op::kAppend, 9, 5},
+                                              {Op::kFail, 2, 1},
+                                              {Op::kCommit, 100},
+                                              {Op::kCommit, 5},
+                                              {Op::kAppend, 9, 100},
+                                              {Op::kCommit, 5},
+                                              {Op::kReopen},
+                                              {Op::kAppend, 6, 2},
+                                          }}),
             "");
 }
 

@@ -117,10 +117,6 @@ class Model {
       return "no directory";
     }
     std::string error = Reopen();
-    // The names of the files are durable before anything fails: one whose
-    // directory's sync failed is never durable again on this disk, and the next
-    // writer cannot know.
-    if (error.empty()) error = Commit(0);
     for (size_t i = 0; error.empty() && i < program.steps.size(); ++i) {
       error = Perform(program.steps[i]);
       if (!error.empty()) return AtStep(i, error);

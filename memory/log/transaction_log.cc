@@ -545,6 +545,10 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     next_slot_ = 1 - tip->slot;
     tip_is_unknown_ = false;
     tip_is_damaged_ = tip->damaged;
+    const bool names_none =
+        !directory_synced_ && acknowledged_.epoch.value() < header_.first_epoch;
+    log_is_unnamed_ = names_none;
+    tip_is_unnamed_ = names_none || !tip->known;
   }
   return report;
 }
@@ -588,52 +592,54 @@ absl::Status TransactionLog::CheckUsable() const {
 absl::Status TransactionLog::Prepare() {
   if (prepared_) return absl::OkStatus();
   const State before = std::exchange(state_, State::kFailed);  // until all is
+  if (tip_ == nullptr || tip_is_unnamed_) {
+    // A log without its tip would look damaged after a power failure.
+    const LogTip tip{.epoch = acknowledged_.epoch,
+                     .end = acknowledged_.end,
+                     .checkpoint = acknowledged_.checkpoint};
+    absl::StatusOr<std::shared_ptr<File>> made =
+        MakeAnew(TipPath(), [&](File& to) { return WriteTip(tip, to); });
+    if (!made.ok()) return made.status();
+    tip_ = *std::move(made);
+    tip_is_unnamed_ = tip_is_damaged_ = false;
+  }
   // What was replayed beyond the tip was never acknowledged and may be in
   // memory alone, even if a sync of it failed. It becomes durable before it is
   // built on.
-  if (acknowledged_.end < committed_end_) {
-    if (absl::Status status = Rewrite(acknowledged_.end, committed_end_);
-        !status.ok()) {
-      return status;
-    }
-  }
-  if (tip_ == nullptr) {
-    absl::StatusOr<std::unique_ptr<File>> created =
-        file_system_.Open(TipPath(), FileSystem::Access::kCreate);
-    if (!created.ok()) return created.status();
-    tip_ = *std::move(created);
-    tip_is_damaged_ = true;
-    // A log without its tip would look damaged after a power failure.
-    if (absl::Status status = file_system_.SyncDirectory(directory_);
+  if (log_ != nullptr && log_is_unnamed_) {
+    absl::StatusOr<std::shared_ptr<File>> made = MakeAnew(
+        LogPath(), [&](File& to) { return Rewrite(0, committed_end_, to); });
+    if (!made.ok()) return made.status();
+    log_ = *std::move(made);
+    log_is_unnamed_ = false;
+  } else if (acknowledged_.end < committed_end_) {
+    if (absl::Status status = Rewrite(acknowledged_.end, committed_end_, *log_);
         !status.ok()) {
       return status;
     }
   }
   if (tip_is_damaged_ || acknowledged_.end < committed_end_) {
-    // Both slots: neither may be left unreadable.
-    const LogTip tip{.epoch = newest_,
-                     .end = committed_end_,
-                     .checkpoint = last_checkpoint_};
-    const auto bytes = tip.Encode(header_.salt());
-    for (size_t slot = 0; slot < LogTip::kSlots; ++slot) {
-      if (absl::Status status = tip_->WriteAt(slot * LogTip::kBytes, bytes);
-          !status.ok()) {
-        return status;
-      }
-      if (absl::Status status = tip_->Sync(); !status.ok()) return status;
+    if (absl::Status status = WriteTip({.epoch = newest_,
+                                        .end = committed_end_,
+                                        .checkpoint = last_checkpoint_},
+                                       *tip_);
+        !status.ok()) {
+      return status;
     }
     tip_is_damaged_ = false;
   }
+  const bool is_new = committed_end_ <= StoreHeader::kBytes;
   if (log_ == nullptr) {
     absl::StatusOr<std::unique_ptr<File>> created =
         file_system_.Open(LogPath(), FileSystem::Access::kCreate);
     if (!created.ok()) return created.status();
     log_ = *std::move(created);
-  }
-  const bool is_new = committed_end_ <= StoreHeader::kBytes;
-  if (absl::Status status = log_->Truncate(is_new ? 0 : committed_end_);
-      !status.ok()) {
-    return status;
+  } else {
+    // Durable before it is written to: a crash must not leave records of the
+    // tail behind new ones that have their numbers and places.
+    absl::Status status = log_->Truncate(is_new ? 0 : committed_end_);
+    if (status.ok()) status = SyncLog();
+    if (!status.ok()) return status;
   }
   if (is_new) {
     std::ranges::copy(header_.Encode(), std::back_inserter(buffer_));
@@ -645,6 +651,46 @@ absl::Status TransactionLog::Prepare() {
   prepared_ = true;
   state_ = before;
   return absl::OkStatus();
+}
+
+// A file under a name that is durable, in place of what has that name. It is
+// the one or the other also for a process that ends here.
+absl::StatusOr<std::shared_ptr<File>> TransactionLog::MakeAnew(
+    const std::string& path, absl::FunctionRef<absl::Status(File&)> fill) {
+  const std::string aside = absl::StrCat(path, kNewSuffix);
+  absl::StatusOr<std::shared_ptr<File>> file =
+      file_system_.Open(aside, FileSystem::Access::kCreate);
+  if (!file.ok()) return file.status();
+  absl::Status status = (*file)->Truncate(0);
+  if (status.ok()) status = fill(**file);
+  if (status.ok()) {
+    status = file_system_.Rename(aside, path, FileSystem::IfExists::kReplace);
+  }
+  if (status.ok()) status = file_system_.SyncDirectory(directory_);
+  if (!status.ok()) return status;
+  return file_system_.Open(path, FileSystem::Access::kReadWrite);
+}
+
+// Both slots: neither may be left unreadable.
+absl::Status TransactionLog::WriteTip(const LogTip& tip, File& to) {
+  const auto bytes = tip.Encode(header_.salt());
+  for (size_t slot = 0; slot < LogTip::kSlots; ++slot) {
+    absl::Status status = to.WriteAt(slot * LogTip::kBytes, bytes);
+    if (status.ok()) status = to.Sync();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransactionLog::SyncLog() {
+  const absl::MutexLock lock(sync_log_mutex_);
+  if (sync_failed_.load(std::memory_order_relaxed)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", LogPath(), "' must be opened and replayed again: a sync failed"));
+  }
+  absl::Status status = log_->Sync();
+  if (!status.ok()) sync_failed_.store(true, std::memory_order_relaxed);
+  return status;
 }
 
 absl::Status TransactionLog::BeginAppending() {
@@ -670,10 +716,10 @@ absl::Status TransactionLog::BeginRestatement() {
   return absl::OkStatus();
 }
 
-// Writes the log's bytes from `begin` to `end` once more, and syncs. A page
-// that failed to be written counts as clean from then on, and a sync alone
-// would not write it.
-absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end) {
+// Writes the log's bytes from `begin` to `end` once more, to its own file or
+// another, and syncs that. A page that failed to be written counts as clean
+// from then on, and a sync alone would not write it.
+absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end, File& to) {
   std::vector<std::byte> buffer;
   for (uint64_t at = begin; at < end; at += buffer.size()) {
     buffer.resize(
@@ -681,11 +727,11 @@ absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end) {
     if (absl::Status status = data().Read(at, buffer); !status.ok()) {
       return status;
     }
-    if (absl::Status status = log_->WriteAt(at, buffer); !status.ok()) {
+    if (absl::Status status = to.WriteAt(at, buffer); !status.ok()) {
       return status;
     }
   }
-  return log_->Sync();
+  return to.Sync();
 }
 
 absl::Status TransactionLog::Write(uint64_t position,
@@ -778,9 +824,10 @@ absl::StatusOr<Epoch> TransactionLog::CommitUnsynced(
   return newest_;
 }
 
-absl::StatusOr<TransactionLog::SyncPoint> TransactionLog::PrepareSync() {
+absl::StatusOr<std::optional<TransactionLog::SyncPoint>>
+TransactionLog::PrepareSync() {
   if (absl::Status status = CheckUsable(); !status.ok()) return status;
-  if (!prepared_ && acknowledged_.end >= committed_end_) return acknowledged_;
+  if (!prepared_ && acknowledged_.end >= committed_end_) return std::nullopt;
   if (absl::Status status = Prepare(); !status.ok()) return status;
   if (absl::Status status = Flush(); !status.ok()) return status;
   return SyncPoint{
@@ -793,7 +840,7 @@ absl::Status TransactionLog::SyncTo(const SyncPoint& point) {
         "'", LogPath(), "' must be opened and replayed again: a sync failed"));
   }
   if (point == acknowledged_) return absl::OkStatus();
-  absl::Status status = log_->Sync();
+  absl::Status status = SyncLog();
   if (status.ok() && !directory_synced_) {
     status = file_system_.SyncDirectory(directory_);
     directory_synced_ = status.ok();
@@ -827,9 +874,9 @@ void TransactionLog::DropUnacknowledged() {
 absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
   absl::StatusOr<Epoch> epoch = CommitUnsynced(meta);
   if (!epoch.ok()) return epoch;
-  absl::StatusOr<SyncPoint> point = PrepareSync();
+  absl::StatusOr<std::optional<SyncPoint>> point = PrepareSync();
   if (!point.ok()) return point.status();
-  if (absl::Status status = SyncTo(*point); !status.ok()) {
+  if (absl::Status status = SyncTo(point->value()); !status.ok()) {
     DropUnacknowledged();
     return status;
   }
@@ -841,9 +888,10 @@ absl::Status TransactionLog::Abort() {
   state_ = State::kFailed;
   const uint64_t written = end_ - buffer_.size();
   if (written > committed_end_) {
-    if (absl::Status status = log_->Truncate(committed_end_); !status.ok()) {
-      return status;
-    }
+    // As in Prepare: what comes next must not be mixed with it by a crash.
+    absl::Status status = log_->Truncate(committed_end_);
+    if (status.ok()) status = SyncLog();
+    if (!status.ok()) return status;
     buffer_.clear();
   } else {
     buffer_.resize(static_cast<size_t>(committed_end_ - written));

@@ -8,10 +8,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
 #include "memory/log/log_data.h"
@@ -39,6 +42,10 @@ namespace mmsb {
 // They are part of a transaction because then nothing else need be true of
 // them: the sync that makes the commit durable has made them durable before the
 // tip can name them, and a crash leaves both or neither.
+//
+// The tip names a transaction only when the names of both files are durable. A
+// failed sync of their directory may have lost these for good: who finds files
+// in which nothing was acknowledged makes them anew and renames them over.
 //
 // A sync syncs the log, then writes and syncs the tip, and then the
 // transactions up to there are acknowledged. So the tip tells damage from a
@@ -192,8 +199,9 @@ class TransactionLog {
   // Writes what waits in memory to the file.
   absl::Status Flush();
 
-  // What a sync would make durable now, all of it written to the file.
-  absl::StatusOr<SyncPoint> PrepareSync();
+  // What a sync would make durable now, all of it written to the file; nothing
+  // when that was found durable, and nothing was appended since.
+  absl::StatusOr<std::optional<SyncPoint>> PrepareSync();
   // Makes it durable, and moves the tip there. A failure is that of the log.
   absl::Status SyncTo(const SyncPoint& point);
 
@@ -208,6 +216,8 @@ class TransactionLog {
   // What the files of a generation are called.
   static std::string LogName(uint64_t generation);
   static std::string TipName(uint64_t generation);
+  // Follows such a name while the file is made; may be left by a crash.
+  static constexpr std::string_view kNewSuffix = ".new";
 
   Files files() const { return {.log = log_, .tip = tip_}; }
   LogData data() const { return LogData(log_, LogPath()); }
@@ -258,7 +268,11 @@ class TransactionLog {
   absl::Status Prepare();
   absl::Status BeginAppending();
   absl::Status CheckHeader(uint64_t log_bytes, ReplayReport& report);
-  absl::Status Rewrite(uint64_t begin, uint64_t end);
+  absl::Status Rewrite(uint64_t begin, uint64_t end, File& to);
+  absl::StatusOr<std::shared_ptr<File>> MakeAnew(
+      const std::string& path, absl::FunctionRef<absl::Status(File&)> fill);
+  absl::Status WriteTip(const LogTip& tip, File& to);
+  absl::Status SyncLog();
   absl::Status Write(uint64_t position, std::span<const std::byte> bytes);
   absl::StatusOr<uint64_t> AppendRecord(RecordKind kind,
                                         std::span<const std::byte> meta,
@@ -271,8 +285,16 @@ class TransactionLog {
   std::shared_ptr<File> log_;  // null while there is no such file
   std::shared_ptr<File> tip_;
   State state_ = State::kFailed;
-  // relaxed throughout: whoever must know of a failed sync is told by it.
+  // Held for a sync of the log, so that of two only one is told of a failure,
+  // and the other finds sync_failed_.
+  absl::Mutex sync_log_mutex_;
+  // relaxed throughout: whoever must know of a failed sync is told by it, or
+  // has sync_log_mutex_.
   std::atomic<bool> sync_failed_ = false;
+  // The tip names nothing, or cannot be read: an earlier process may have made
+  // these files and have failed to sync their directory.
+  bool log_is_unnamed_ = false;
+  bool tip_is_unnamed_ = false;
   // The files are as the first Append after a Replay needs them.
   bool prepared_ = false;
   Epoch newest_;

@@ -19,6 +19,7 @@
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
 #include "memory/log/log_record.h"
+#include "memory/log/prefix_oracle.h"
 #include "memory/log/store_header.h"
 
 namespace mmsb {
@@ -299,9 +300,11 @@ TEST_F(TransactionLogTest, OneSyncCoversAllThatWasCommittedBeforeIt) {
       ends.push_back(log->bytes());
     }
     EXPECT_EQ(SizeOf("log"), bytes) << "it waits in memory";
-    const absl::StatusOr<TransactionLog::SyncPoint> point = log->PrepareSync();
+    EXPECT_FALSE(OpenAndReplay()->PrepareSync()->has_value()) << "all is";
+    const auto point = log->PrepareSync();
     ASSERT_TRUE(point.ok()) << point.status();
-    EXPECT_EQ(point->epoch, Epoch::FromValue(6));
+    ASSERT_TRUE(point->has_value());
+    EXPECT_EQ((*point)->epoch, Epoch::FromValue(6));
     EXPECT_EQ(SizeOf("log"), ends.back());
     const auto at = [&](uint64_t flipped) {
       Flip("log", flipped);
@@ -311,7 +314,7 @@ TEST_F(TransactionLogTest, OneSyncCoversAllThatWasCommittedBeforeIt) {
     };
     EXPECT_EQ(at(ends[0]).seen, absl::StrCat(kThree, "c4:m4 "));
     EXPECT_TRUE(at(ends[0]).report.damage.empty());
-    ASSERT_TRUE(log->SyncTo(*point).ok());
+    ASSERT_TRUE(log->SyncTo(**point).ok());
     EXPECT_FALSE(at(ends[0]).report.damage.empty());
   }
   EXPECT_EQ(Replay().seen, absl::StrCat(kThree, "c4:m4 c5:m5 c6:m6 "));
@@ -653,6 +656,146 @@ TEST_F(TransactionLogTest, AFailedSyncLeavesNothingThatLooksStored) {
   }
   EXPECT_TRUE(absl::StrContains(failed.message(), Path("log"))) << failed;
   EXPECT_EQ(SizeOf("log"), bytes) << "cut off at once";
+}
+
+// A disk whose states after a crash are judged at each sync.
+class JudgedDisk {
+ public:
+  explicit JudgedDisk(const StoreHeader& header) : header_(header) {
+    EXPECT_TRUE(disk.CreateDirectory(kDirectory).ok());
+    EXPECT_TRUE(disk.SyncDirectory(".").ok());
+    disk.OnCrashPoint([this] { Judge(); });
+  }
+
+  std::unique_ptr<TransactionLog> OpenAndReplay(FileSystem& from) {
+    absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
+        from, kDirectory, header_, FileSystem::Access::kReadWrite);
+    EXPECT_TRUE(log.ok()) << log.status();
+    Recorder recorder;
+    EXPECT_TRUE((*log)->Replay({.check_data = true}, recorder).ok());
+    seen = recorder.seen;
+    return *std::move(log);
+  }
+
+  void Judge() {
+    disk.ForEachCrashState(
+        {.sector_bytes = sector_bytes}, [&](FaultyFileSystem& left) {
+          OpenAndReplay(left);
+          const absl::Status verdict = oracle.Check(seen);
+          EXPECT_TRUE(verdict.ok()) << where << ": " << verdict << ": " << seen;
+        });
+  }
+
+  FaultyFileSystem disk;
+  PrefixOracle oracle{""};
+  std::string where;  // in the test, for messages
+  std::string seen;   // by the last replay
+  size_t sector_bytes = 512;
+
+ private:
+  static constexpr char kDirectory[] = "store";
+  const StoreHeader header_;
+};
+
+// A sync of the directory that failed may have lost the names for good.
+TEST_F(TransactionLogTest, AFailureWhileTheFilesAreMadeLosesNoLaterCommit) {
+  bool failed = true;
+  for (uint64_t calls = 0; failed; ++calls) {
+    for (const uint64_t failures : {1, 2, 100}) {
+      JudgedDisk judged(header_);
+      judged.where = absl::StrCat(failures, " calls fail after ", calls);
+      judged.oracle.Begin("c1:a ");
+      {
+        const auto log = judged.OpenAndReplay(judged.disk);
+        judged.disk.FailAfter(calls, FaultyFileSystem::Fault::kIoError,
+                              failures);
+        failed = !log->Commit(FromText("a")).ok();
+        judged.disk.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+      }
+      if (!failed) judged.oracle.Acknowledge();
+      const auto log = judged.OpenAndReplay(judged.disk);
+      const std::string before = judged.seen;
+      judged.oracle.Begin(
+          absl::StrCat(before, before.empty() ? "c1" : "c2", ":b "));
+      ASSERT_TRUE(log->Commit(FromText("b")).ok()) << judged.where;
+      judged.oracle.Acknowledge();
+      judged.Judge();
+    }
+  }
+}
+
+// Also where a process ends before it syncs, and the machine does not.
+TEST_F(TransactionLogTest, ATipNamesNothingWhileTheLogMayLoseItsName) {
+  JudgedDisk judged(header_);
+  judged.oracle.Begin("c1:a ");
+  {
+    const auto log = judged.OpenAndReplay(judged.disk);
+    ASSERT_TRUE(log->CommitUnsynced(FromText("a")).ok());
+    ASSERT_TRUE(log->Flush().ok());
+  }
+  const auto log = judged.OpenAndReplay(judged.disk);
+  EXPECT_EQ(judged.seen, "c1:a ");
+  judged.oracle.Begin("c1:a c2:b ");
+  ASSERT_TRUE(log->Commit(FromText("b")).ok());
+  judged.oracle.Acknowledge();
+  judged.Judge();
+  EXPECT_EQ(*judged.disk.List("store"),
+            (std::vector<std::string>{"log", "tip"}));
+}
+
+// The records of a tail that was cut off have the numbers and the places of
+// those that come in their stead.
+TEST_F(TransactionLogTest, ACrashMixesNothingWithATailThatWasCutOff) {
+  JudgedDisk judged(header_);
+  judged.sector_bytes = 64;
+  const auto write = [&](TransactionLog& log, std::string_view meta) {
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(log.Append(FromText(meta), Bytes(64)).ok());
+    }
+    ASSERT_TRUE(log.CommitUnsynced(FromText(meta)).ok());
+  };
+  uint64_t end = 0;
+  {
+    const auto log = judged.OpenAndReplay(judged.disk);
+    judged.oracle.Begin("c1:a ");
+    ASSERT_TRUE(log->Commit(FromText("a")).ok());
+    judged.oracle.Acknowledge();
+    end = log->bytes();
+    judged.oracle.Begin("c1:a d2.0:b d2.1:b c2:b ");
+    write(*log, "b");
+    ASSERT_TRUE(log->Flush().ok());
+  }
+  {
+    // A crash left all of it but one byte.
+    const auto file =
+        *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
+    ASSERT_TRUE(file->WriteAt(end, FromText("?")).ok());
+    ASSERT_TRUE(file->Sync().ok());
+  }
+  const auto log = judged.OpenAndReplay(judged.disk);
+  EXPECT_EQ(judged.seen, "c1:a ");
+  judged.oracle.Begin("c1:a d2.0:c d2.1:c c2:c ");
+  write(*log, "c");
+  ASSERT_TRUE(log->SyncTo(log->PrepareSync()->value()).ok());
+  judged.oracle.Acknowledge();
+  judged.Judge();
+}
+
+TEST_F(TransactionLogTest, ACrashMixesNothingWithWhatWasAborted) {
+  JudgedDisk judged(header_);
+  judged.sector_bytes = 64 << 10;
+  const Bytes data(TransactionLog::kReadAheadBytes + 1);  // is not buffered
+  const auto log = judged.OpenAndReplay(judged.disk);
+  judged.oracle.Begin("c1:a ");
+  ASSERT_TRUE(log->Commit(FromText("a")).ok());
+  judged.oracle.Acknowledge();
+  ASSERT_TRUE(log->Append(FromText("b"), data).ok());
+  ASSERT_TRUE(log->Abort().ok());
+  judged.oracle.Begin("c1:a d2.0:c c2:c ");
+  ASSERT_TRUE(log->Append(FromText("c"), data).ok());
+  ASSERT_TRUE(log->Commit(FromText("c")).ok());
+  judged.oracle.Acknowledge();
+  judged.Judge();
 }
 
 TEST_F(TransactionLogTest, MisuseIsRefused) {

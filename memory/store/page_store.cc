@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/file_system.h"
@@ -273,6 +274,7 @@ absl::Status PageStore::CreateHeader() {
   if (absl::Status status = WriteHeaderAside(header_); !status.ok()) {
     return status;
   }
+  header_is_made_ = true;
   return PublishHeader();
 }
 
@@ -315,8 +317,12 @@ absl::Status PageStore::Load() {
   Show(state);
   if (mode == Mode::kRead) return absl::OkStatus();
   if (is_empty) {
-    // Whoever made the store may have ended before its name was durable.
-    absl::Status status = file_system_.SyncDirectory(path_);
+    // Whoever made the store may have ended before its name was durable, or
+    // have failed to make it so, which another sync would not mend.
+    absl::Status status;
+    if (!header_is_made_) status = WriteHeaderAside(header_);
+    if (status.ok() && !header_is_made_) status = PublishHeader();
+    if (status.ok()) status = file_system_.SyncDirectory(path_);
     if (status.ok()) status = file_system_.SyncDirectory(ParentPath(path_));
     if (!status.ok()) return status;
   }
@@ -330,14 +336,19 @@ absl::Status PageStore::Load() {
 }
 
 // Removes what a prune that was cut short left: the log that it was writing, or
-// the one that it was about to remove.
+// the one that it was about to remove. Also a file that TransactionLog was
+// making.
 absl::Status PageStore::RemoveLeftovers() {
   absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
   if (!names.ok()) return names.status();
   std::vector<std::string> leftovers;
   for (const std::string& name : *names) {
-    const std::optional<uint64_t> generation = GenerationOf(name);
-    if (generation.has_value() && *generation != header_.generation) {
+    std::string_view made = name;
+    const bool is_aside =
+        absl::ConsumeSuffix(&made, TransactionLog::kNewSuffix);
+    const std::optional<uint64_t> generation = GenerationOf(made);
+    if (generation.has_value() &&
+        (is_aside || *generation != header_.generation)) {
       leftovers.push_back(name);
     }
   }
@@ -729,35 +740,46 @@ absl::Status PageStore::Sync() {
 
 // Without the lock of those who write while the disk is waited for.
 absl::Status PageStore::SyncWritten() {
-  absl::StatusOr<TransactionLog::SyncPoint> point;
+  absl::StatusOr<std::optional<TransactionLog::SyncPoint>> point;
   std::shared_ptr<const State> state;
   {
     const absl::MutexLock lock(write_mutex_);
     if (absl::Status status = CheckWritable(); !status.ok()) return status;
     point = log_->PrepareSync();
     if (!point.ok()) return Annotate(point.status());
+    if (!point->has_value()) return absl::OkStatus();
     state = written_;
   }
-  if (absl::Status status = log_->SyncTo(*point); !status.ok()) {
+  if (absl::Status status = log_->SyncTo(**point); !status.ok()) {
     const absl::MutexLock lock(write_mutex_);
-    if (options_.durability != Durability::kNone) log_->DropUnacknowledged();
+    DropUnacknowledged();
     return Annotate(status);
   }
-  synced_ = point->epoch;
+  synced_ = (*point)->epoch;
   if (options_.durability != Durability::kNone) Show(std::move(state));
   return absl::OkStatus();
 }
 
 absl::Status PageStore::SyncWrittenLocked() {
-  absl::StatusOr<TransactionLog::SyncPoint> point = log_->PrepareSync();
+  absl::StatusOr<std::optional<TransactionLog::SyncPoint>> point =
+      log_->PrepareSync();
   if (!point.ok()) return Annotate(point.status());
-  if (absl::Status status = log_->SyncTo(*point); !status.ok()) {
-    if (options_.durability != Durability::kNone) log_->DropUnacknowledged();
+  if (!point->has_value()) return absl::OkStatus();
+  if (absl::Status status = log_->SyncTo(**point); !status.ok()) {
+    DropUnacknowledged();
     return Annotate(status);
   }
-  synced_ = point->epoch;
+  synced_ = (*point)->epoch;
   Show(written_);
   return absl::OkStatus();
+}
+
+// After a failed sync. In mode kNone readers have seen it, and it stays until
+// the store is opened again.
+void PageStore::DropUnacknowledged() {
+  if (options_.durability == Durability::kNone) return;
+  log_->DropUnacknowledged();
+  written_ = Visible();
 }
 
 PageStoreStats PageStore::Stats() const {

@@ -372,6 +372,7 @@ class PageStore {
       ABSL_LOCKS_EXCLUDED(write_mutex_);
   absl::Status SyncWrittenLocked()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(sync_mutex_, write_mutex_);
+  void DropUnacknowledged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   // Commits the epochs of the log of `newest`, from `first` on, to `to` as
   // well. Where an epoch is damaged that is an error, or told in `salvaged`.
   absl::Status CopyTo(PageStore& to, const State& newest, Epoch first,
@@ -388,7 +389,8 @@ class PageStore {
   const Options options_;
   StoreHeader header_;  // as it was opened; what counts is in the states
   size_t page_bytes_ = 0;
-  uint64_t first_created_ = 1;  // the first epoch of a store that is made
+  uint64_t first_created_ = 1;   // the first epoch of a store that is made
+  bool header_is_made_ = false;  // by this process
   std::vector<std::string> header_damage_;
   std::unique_ptr<File> lock_;
   // Shared with the store that takes the place of a pruned one's log.

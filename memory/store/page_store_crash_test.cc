@@ -496,6 +496,40 @@ TEST(PageStoreCrashTest, AFailedSyncLosesNothingThatWasAcknowledged) {
   }
 }
 
+// A sync of the directory that failed may have lost the names in it for good,
+// and a later process cannot know.
+TEST(PageStoreCrashTest, AFailureWhileTheStoreIsMadeLosesNoLaterCommit) {
+  uint64_t states = 0;
+  uint64_t all = 0;
+  for (uint64_t calls = 0; calls <= all; ++calls) {
+    for (const uint64_t failures : {1, 2}) {
+      FaultyFileSystem disk;
+      ASSERT_TRUE(disk.CreateDirectory(kPath).ok());
+      ASSERT_TRUE(disk.SyncDirectory(".").ok());
+      const uint64_t before = disk.calls();
+      disk.FailAfter(calls, FaultyFileSystem::Fault::kIoError, failures);
+      PrefixOracle unused("");
+      Workload("c", /*seed=*/1).Run(disk, unused);
+      all = disk.calls() - before;
+      disk.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+      {
+        const auto store = Open(disk, Mode::kCreate, Checkpoints::kNever);
+        ASSERT_TRUE(store.ok()) << store.status();
+        ASSERT_TRUE(CommitState(**store, Bytes(600, std::byte{3})).ok());
+      }
+      const absl::StatusOr<std::string> text = Read(disk);
+      ASSERT_TRUE(text.ok()) << text.status();
+      const PrefixOracle oracle(*text);
+      disk.ForEachCrashState({}, [&](FaultyFileSystem& left) {
+        ++states;
+        EXPECT_EQ(Recover(left, oracle, Checkpoints::kNever), "")
+            << failures << " calls fail after " << calls;
+      });
+    }
+  }
+  EXPECT_GT(states, 0u);
+}
+
 // The same search finds the store out when its syncs are not done.
 TEST(PageStoreCrashTest, FindsASyncThatIsMissing) {
   const Workload workload("cc", /*seed=*/1);

@@ -288,6 +288,18 @@ TEST(PageStoreGroupTest, OneSyncServesAllWhoWaitForOne) {
   EXPECT_LE(files.syncs() - before, 2 * (kThreads / 2));
 }
 
+// A sync that finds nothing to do is no more than that to the first commit.
+TEST(PageStoreGroupTest, TheFirstCommitMayComeBesideASync) {
+  for (int i = 0; i < 50; ++i) {
+    FaultyFileSystem files;
+    const std::unique_ptr<PageStore> store = Open(files, Durability::kGroup);
+    std::thread syncing([&] { EXPECT_TRUE(store->Sync().ok()); });
+    EXPECT_TRUE(Fill(*store).ok());
+    syncing.join();
+    EXPECT_EQ(store->newest().value(), 1u);
+  }
+}
+
 TEST(PageStoreBatchTest, ABatchOverPagesThatChangedIsAborted) {
   FaultyFileSystem files;
   const std::unique_ptr<PageStore> store = Open(files, Durability::kEach);
@@ -374,6 +386,8 @@ TEST(PageStoreDurabilityTest, AfterAFailedSyncTheStoreIsOpenedAgain) {
         EXPECT_FALSE(store->Checkpoint().ok());
         EXPECT_FALSE(store->Prune(Epoch::FromValue(2)).ok());
         EXPECT_TRUE(CheckSum(*store->SnapshotAt(Epoch::FromValue(1))).ok());
+        EXPECT_EQ(store->epochs().size(), store->newest().value())
+            << store->LoadEpochs();
       }
       const std::unique_ptr<PageStore> store = Open(files, durability);
       EXPECT_TRUE(store->Verify([](uint64_t, uint64_t) {})->ok());
