@@ -31,6 +31,8 @@ constexpr uint64_t kBytePerNs = 1'000'000'000;
 class SimulatedDeviceTest : public testing::Test {
  protected:
   ManualClock clock_;
+  // Before the device, whose end does what was submitted.
+  Bytes host_ = Bytes(4096, std::byte{1});
   SimulatedDevice device_{{.to_device_bytes_per_second = kBytePerNs,
                            .to_host_bytes_per_second = 2 * kBytePerNs,
                            .on_device_bytes_per_second = 10 * kBytePerNs,
@@ -42,7 +44,6 @@ class SimulatedDeviceTest : public testing::Test {
                           clock_};
   const StreamId stream_ = *device_.CreateStream();
   const DevicePointer at_ = *device_.Allocate(4096);
-  Bytes host_ = Bytes(4096, std::byte{1});
 
   // Nanoseconds that `wait` takes.
   template <class Wait>
@@ -322,6 +323,7 @@ TEST(SimulatedDeviceDeterminismTest, EveryRunIsTheSame) {
   const auto run = [](uint32_t seed) {
     std::mt19937 random(seed);
     ManualClock clock;
+    Bytes host(kKiB);
     SimulatedDevice device({.call_ns = 13, .fresh = std::byte{0}}, clock);
     device.OnCall([&](const SimulatedDevice::CallInfo& call) {
       return call.number % 17 == 0 ? Fault::kFail : Fault::kNone;
@@ -330,7 +332,6 @@ TEST(SimulatedDeviceDeterminismTest, EveryRunIsTheSame) {
     std::vector<StreamId> streams;
     for (int i = 0; i < 3; ++i) streams.push_back(*device.CreateStream());
     const DevicePointer at = *device.Allocate(kKiB);
-    Bytes host(kKiB);
     for (int i = 0; i < 300; ++i) {
       const StreamId stream = streams[random() % 3];
       host[random() % kKiB] = static_cast<std::byte>(random());

@@ -91,7 +91,8 @@ class Turns {
     if (error.empty()) error = Compare();
     // What a thread gave back, the first one finds.
     for (size_t i = 0; error.empty() && i < pool_.capacity(); ++i) {
-      error = Allocate(0, [this] { return pool_.Allocate(); }, true);
+      error = Allocate(
+          0, [this] { return pool_.Allocate(); }, true, pool_.block_size());
     }
     while (error.empty() && !live_.empty()) {
       error = Deallocate(0, live_.size() - 1, false);
@@ -115,14 +116,17 @@ class Turns {
     switch (step.op) {
       case Op::kAllocate:
         for (uint64_t i = 0; i <= step.b % 32 && error.empty(); ++i) {
-          error = Allocate(step.a, [this] { return pool_.Allocate(); }, true);
+          error = Allocate(
+              step.a, [this] { return pool_.Allocate(); }, true,
+              pool_.block_size());
         }
         return error;
       case Op::kAllocateSized:
         return Allocate(
             0, [&] { return pool_.Allocate(step.a, step.b); },
             step.a <= pool_.block_size() && std::has_single_bit(step.b) &&
-                step.b <= pool_.alignment());
+                step.b <= pool_.alignment(),
+            step.a);
       case Op::kDeallocate:
       case Op::kDeallocateId:
         if (live_.empty()) return "";
@@ -147,8 +151,9 @@ class Turns {
     }
   }
 
+  // Of a block that `call` returns, `usable` bytes are the caller's.
   template <class Call>
-  std::string Allocate(uint64_t thread, Call call, bool fits) {
+  std::string Allocate(uint64_t thread, Call call, bool fits, size_t usable) {
     void* p = nullptr;
     On(thread, [&] { p = call(); });
     if (p == nullptr) {
@@ -161,7 +166,7 @@ class Turns {
     if (pool_.AddressOf(pool_.IdOf(p)) != p) return "a block with a wrong id";
     live_.push_back(p);
     ++allocations_;
-    return ledger_.Add(p, pool_.block_size(), pool_.alignment());
+    return ledger_.Add(p, usable, pool_.alignment());
   }
 
   std::string Deallocate(uint64_t thread, size_t index, bool by_id) {

@@ -72,14 +72,15 @@ class MemoryPoolModel {
       case Step::kAllocate:
         for (size_t i = 0; i < step.a && error.empty(); ++i) {
           error = Allocate(program_.options.block_size, alignment_,
+                           program_.options.block_size,
                            [this] { return pool_.Allocate(); });
         }
         return error;
       case Step::kAllocateSized:
-        return Allocate(step.a, step.b,
+        return Allocate(step.a, step.b, step.a,
                         [&] { return pool_.Allocate(step.a, step.b); });
       case Step::kAllocateAtLeast:
-        return Allocate(step.a, step.b,
+        return Allocate(step.a, step.b, program_.options.block_size,
                         [&] {
                           const SizedBlock block =
                               pool_.AllocateAtLeast(step.a, step.b);
@@ -113,8 +114,10 @@ class MemoryPoolModel {
     return "no such step";
   }
 
+  // Of a block that `call` returns, `usable` bytes are the caller's.
   template <class Call>
-  std::string Allocate(size_t bytes, size_t alignment, Call call) {
+  std::string Allocate(size_t bytes, size_t alignment, size_t usable,
+                       Call call) {
     const bool fits = bytes <= program_.options.block_size &&
                       std::has_single_bit(alignment) && alignment <= alignment_;
     const AllocatorStats before = pool_.Stats();
@@ -147,8 +150,7 @@ class MemoryPoolModel {
       return "more blocks than there are";
     }
     if (!pool_.Owns(p)) return "the pool does not own what it handed out";
-    // The whole block is the caller's, whatever was asked for.
-    std::string error = ledger_.Add(p, program_.options.block_size, alignment_);
+    std::string error = ledger_.Add(p, usable, alignment_);
     if (!error.empty()) return error;
     live_.push_back({p, bytes, alignment});
     ++allocations_;
