@@ -495,6 +495,14 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   if (!wanted()) return report;
 
   if (tip->known && tip->tip.epoch >= expected) {
+    // A writer may have made the log anew since it was opened.
+    if (access_ == FileSystem::Access::kRead && log_ != nullptr) {
+      const absl::StatusOr<FileInfo> opened = log_->Info();
+      const absl::StatusOr<FileInfo> named = file_system_.Info(LogPath());
+      if (opened.ok() && named.ok() && opened->identity != named->identity) {
+        return Changed();
+      }
+    }
     if (report.damage.empty() || report.damage.back().begin < report.end) {
       const uint64_t begin = std::min(report.end, tip->tip.end);
       report.damage.push_back({begin, tip->tip.end, expected});
@@ -671,10 +679,11 @@ absl::StatusOr<std::shared_ptr<File>> TransactionLog::MakeAnew(
   return file_system_.Open(path, FileSystem::Access::kReadWrite);
 }
 
-// Both slots: neither may be left unreadable.
+// Both slots: neither may be left unreadable. The one that counts comes last,
+// as the other may be damaged.
 absl::Status TransactionLog::WriteTip(const LogTip& tip, File& to) {
   const auto bytes = tip.Encode(header_.salt());
-  for (size_t slot = 0; slot < LogTip::kSlots; ++slot) {
+  for (const size_t slot : {next_slot_, 1 - next_slot_}) {
     absl::Status status = to.WriteAt(slot * LogTip::kBytes, bytes);
     if (status.ok()) status = to.Sync();
     if (!status.ok()) return status;

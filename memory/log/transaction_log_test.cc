@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -144,6 +145,45 @@ class TransactionLogTest : public testing::Test {
   FaultyFileSystem files_;
   const StoreHeader header_{.page_bytes = 4096, .store_id = 0x1234567890};
   const std::string directory_ = "directory";
+};
+
+// A disk whose states after a crash are judged at each sync.
+class JudgedDisk {
+ public:
+  explicit JudgedDisk(const StoreHeader& header) : header_(header) {
+    EXPECT_TRUE(disk.CreateDirectory(kDirectory).ok());
+    EXPECT_TRUE(disk.SyncDirectory(".").ok());
+    disk.OnCrashPoint([this] { Judge(); });
+  }
+
+  std::unique_ptr<TransactionLog> OpenAndReplay(FileSystem& from) {
+    absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
+        from, kDirectory, header_, FileSystem::Access::kReadWrite);
+    EXPECT_TRUE(log.ok()) << log.status();
+    Recorder recorder;
+    EXPECT_TRUE((*log)->Replay({.check_data = true}, recorder).ok());
+    seen = recorder.seen;
+    return *std::move(log);
+  }
+
+  void Judge() {
+    disk.ForEachCrashState(
+        {.sector_bytes = sector_bytes}, [&](FaultyFileSystem& left) {
+          OpenAndReplay(left);
+          const absl::Status verdict = oracle.Check(seen);
+          EXPECT_TRUE(verdict.ok()) << where << ": " << verdict << ": " << seen;
+        });
+  }
+
+  FaultyFileSystem disk;
+  PrefixOracle oracle{""};
+  std::string where;  // in the test, for messages
+  std::string seen;   // by the last replay
+  size_t sector_bytes = 512;
+
+ private:
+  static constexpr char kDirectory[] = "store";
+  const StoreHeader header_;
 };
 
 TEST_F(TransactionLogTest, AnEmptyDirectoryIsALogOfNoTransactions) {
@@ -406,7 +446,9 @@ TEST_F(TransactionLogTest, AbortAndAnUnfinishedTransactionLeaveNothing) {
     const std::unique_ptr<TransactionLog> log = OpenAndReplay();
     for (const bool written : {true, false}) {
       ASSERT_TRUE(log->Append(FromText("x"), FromText("y")).ok());
-      if (written) ASSERT_TRUE(log->Flush().ok());
+      if (written) {
+        ASSERT_TRUE(log->Flush().ok());
+      }
       EXPECT_EQ(SizeOf("log") > bytes, written);
       ASSERT_TRUE(log->Abort().ok());
       EXPECT_EQ(SizeOf("log"), bytes);
@@ -590,6 +632,67 @@ TEST_F(TransactionLogTest, ALostTipCutsNothingOff) {
   }
 }
 
+TEST_F(TransactionLogTest, AWholeSlotOfTheTipIsThereWhileTheOtherIsMended) {
+  for (const uint64_t slot : {0, 1}) {
+    JudgedDisk judged(header_);
+    judged.disk.OnCrashPoint(nullptr);
+    for (const char* const meta : {"a", "b"}) {
+      const auto log = judged.OpenAndReplay(judged.disk);
+      ASSERT_TRUE(log->Commit(FromText(meta)).ok());
+    }
+    {
+      const auto log = judged.OpenAndReplay(judged.disk);
+      ASSERT_TRUE(log->CommitUnsynced(FromText("c")).ok());
+      ASSERT_TRUE(log->Flush().ok());
+    }
+    {
+      // A slot is damaged, and behind what was not acknowledged a crash left a
+      // part of a record.
+      const auto tip =
+          *judged.disk.Open("store/tip", FileSystem::Access::kReadWrite);
+      ASSERT_TRUE(tip->WriteAt(slot * LogTip::kBytes, Bytes(8)).ok());
+      ASSERT_TRUE(tip->Sync().ok());
+      const auto log =
+          *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
+      ASSERT_TRUE(log->WriteAt(log->Info()->bytes, FromText("M")).ok());
+      ASSERT_TRUE(log->Sync().ok());
+    }
+    const auto log = judged.OpenAndReplay(judged.disk);
+    judged.disk.OnCrashPoint([&] {
+      judged.disk.ForEachCrashState({}, [&](FaultyFileSystem& left) {
+        const auto reader = *TransactionLog::Open(left, "store", header_,
+                                                  FileSystem::Access::kRead);
+        Recorder recorder;
+        const auto report = reader->Replay({}, recorder);
+        ASSERT_TRUE(report.ok()) << report.status();
+        EXPECT_FALSE(report->tip_lost) << slot;
+        EXPECT_TRUE(report->damage.empty()) << slot;
+      });
+    });
+    ASSERT_TRUE(log->Append({}, {}).ok());
+  }
+}
+
+// A reader that opened the first log and the second one's tip.
+TEST_F(TransactionLogTest, ALogThatWasMadeAnewIsNotOneThatIsDamaged) {
+  {
+    const auto log = OpenAndReplay();
+    ASSERT_TRUE(log->CommitUnsynced(FromText("a")).ok());
+    ASSERT_TRUE(log->Flush().ok());
+  }
+  std::shared_ptr<File> first =
+      *files_.Open(Path("log"), FileSystem::Access::kRead);
+  ASSERT_EQ(OpenAndReplay()->Commit(FromText("b"))->value(), 2u);
+  std::shared_ptr<File> tip =
+      *files_.Open(Path("tip"), FileSystem::Access::kRead);
+  const auto reader = *TransactionLog::Open(
+      files_, directory_, header_,
+      TransactionLog::Files{.log = std::move(first), .tip = std::move(tip)});
+  Recorder recorder;
+  EXPECT_TRUE(absl::IsAborted(reader->Replay({}, recorder).status()));
+  EXPECT_EQ(Replay().seen, "c1:a c2:b ");
+}
+
 TEST_F(TransactionLogTest, AForgedTipIsAnErrorAndNoLongLoop) {
   WriteThree();
   for (const uint64_t epoch : {uint64_t{1} << 40, ~uint64_t{0}}) {
@@ -657,45 +760,6 @@ TEST_F(TransactionLogTest, AFailedSyncLeavesNothingThatLooksStored) {
   EXPECT_TRUE(absl::StrContains(failed.message(), Path("log"))) << failed;
   EXPECT_EQ(SizeOf("log"), bytes) << "cut off at once";
 }
-
-// A disk whose states after a crash are judged at each sync.
-class JudgedDisk {
- public:
-  explicit JudgedDisk(const StoreHeader& header) : header_(header) {
-    EXPECT_TRUE(disk.CreateDirectory(kDirectory).ok());
-    EXPECT_TRUE(disk.SyncDirectory(".").ok());
-    disk.OnCrashPoint([this] { Judge(); });
-  }
-
-  std::unique_ptr<TransactionLog> OpenAndReplay(FileSystem& from) {
-    absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
-        from, kDirectory, header_, FileSystem::Access::kReadWrite);
-    EXPECT_TRUE(log.ok()) << log.status();
-    Recorder recorder;
-    EXPECT_TRUE((*log)->Replay({.check_data = true}, recorder).ok());
-    seen = recorder.seen;
-    return *std::move(log);
-  }
-
-  void Judge() {
-    disk.ForEachCrashState(
-        {.sector_bytes = sector_bytes}, [&](FaultyFileSystem& left) {
-          OpenAndReplay(left);
-          const absl::Status verdict = oracle.Check(seen);
-          EXPECT_TRUE(verdict.ok()) << where << ": " << verdict << ": " << seen;
-        });
-  }
-
-  FaultyFileSystem disk;
-  PrefixOracle oracle{""};
-  std::string where;  // in the test, for messages
-  std::string seen;   // by the last replay
-  size_t sector_bytes = 512;
-
- private:
-  static constexpr char kDirectory[] = "store";
-  const StoreHeader header_;
-};
 
 // A sync of the directory that failed may have lost the names for good.
 TEST_F(TransactionLogTest, AFailureWhileTheFilesAreMadeLosesNoLaterCommit) {

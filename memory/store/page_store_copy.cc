@@ -234,8 +234,13 @@ absl::Status PageStore::Prune(Epoch first) {
   if (status.ok()) status = WriteHeaderAside(header);
   if (!status.ok()) {
     next->log_ = nullptr;
-    // Gives a full disk its room back. Should it fail, the next writer does it.
-    RemoveLog(header.generation).IgnoreError();
+    // Gives a full disk its room back. Should it fail, the next writer does it,
+    // ahead of any commit: the newer log must not be the one that counts if the
+    // header is lost.
+    if (!RemoveLog(header.generation).ok()) {
+      broken_ = absl::FailedPreconditionError(absl::StrCat(
+          "'", path_, "' must be opened again: a prune left files behind"));
+    }
     return status;
   }
   // From here on either log may be the one that is found after a crash.

@@ -383,6 +383,9 @@ TEST(PageStoreDurabilityTest, AfterAFailedSyncTheStoreIsOpenedAgain) {
         EXPECT_EQ(store->Sync().code(), absl::StatusCode::kFailedPrecondition);
         EXPECT_EQ(PutOne(*store, 2, 7).code(),
                   absl::StatusCode::kFailedPrecondition);
+        // Not Aborted: another attempt would not help.
+        EXPECT_EQ(PutOne(*store, 1, 8).code(),
+                  absl::StatusCode::kFailedPrecondition);
         EXPECT_FALSE(store->Checkpoint().ok());
         EXPECT_FALSE(store->Prune(Epoch::FromValue(2)).ok());
         EXPECT_TRUE(CheckSum(*store->SnapshotAt(Epoch::FromValue(1))).ok());

@@ -128,7 +128,9 @@ TEST(PageTableTest, DifferencesAreFoundWhatSizesThereAre) {
       ASSERT_TRUE(a.Set(random() % a.pages(), SomeEntry(random() % 9)).ok());
     }
     PageTable b = a;
-    if (round % 2 == 0) ASSERT_TRUE(b.Resize(random() % 4000).ok());
+    if (round % 2 == 0) {
+      ASSERT_TRUE(b.Resize(random() % 4000).ok());
+    }
     for (uint64_t edits = random() % 8; edits > 0 && b.pages() > 0; --edits) {
       ASSERT_TRUE(b.Set(random() % b.pages(), SomeEntry(random() % 9)).ok());
     }
