@@ -401,16 +401,29 @@ std::vector<std::string> WorkloadsUpTo(size_t operations) {
 }
 
 class ShortWorkloadTest
-    : public testing::TestWithParam<std::tuple<std::string, uint64_t>> {};
+    : public testing::TestWithParam<std::tuple<std::string, uint64_t>> {
+ protected:
+  static void TearDownTestSuite() {
+    std::printf("%llu crash states at %llu points of %llu workloads\n",
+                static_cast<unsigned long long>(states_),
+                static_cast<unsigned long long>(points_),
+                static_cast<unsigned long long>(workloads_));
+  }
+
+  // Of all tests in this process.
+  static inline uint64_t states_ = 0;
+  static inline uint64_t points_ = 0;
+  static inline uint64_t workloads_ = 0;
+};
 
 TEST_P(ShortWorkloadTest, LeavesAPrefixInEveryCrashState) {
   const auto& [operations, seed] = GetParam();
   const Outcome outcome = Explore(Workload(operations, seed));
   EXPECT_EQ(outcome.first_error, "");
   EXPECT_EQ(outcome.cut_short, 0u);
-  std::printf("%llu crash states at %llu points, all there are\n",
-              static_cast<unsigned long long>(outcome.states),
-              static_cast<unsigned long long>(outcome.crash_points));
+  states_ += outcome.states;
+  points_ += outcome.crash_points;
+  ++workloads_;
 }
 
 // The history of seed 1 is of small edits, that of seed 2 writes much.
