@@ -195,7 +195,8 @@ class Arena {
   }
 
   // Gives back every block allocated since `position` was taken from Mark().
-  // The same position may be returned to again.
+  // The same position may be returned to again, but not once a block that was
+  // the newest when it was taken has been deallocated (Checked finds that).
   void Rewind(const Position& position) noexcept {
     if constexpr (Policy::kChecked) CheckPosition(position);
     peak_ = std::max(peak_, Live());
