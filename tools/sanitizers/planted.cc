@@ -64,10 +64,16 @@ int OverflowSignedInteger() {
   return sum == 0 ? 3 : 0;
 }
 
-int LeakPool() {
-  auto* volatile leaked = new mmsb::MemoryPool<>({.block_size = 64});
-  leaked->Deallocate(leaked->Allocate());
-  leaked = nullptr;
+// On a thread that has ended, and more than once: no stack or register that is
+// left over still holds all of the addresses.
+int LeakPools() {
+  std::thread([] {
+    for (int i = 0; i < 16; ++i) {
+      auto* volatile leaked = new mmsb::MemoryPool<>({.block_size = 64});
+      leaked->Deallocate(leaked->Allocate());
+      leaked = nullptr;
+    }
+  }).join();
   return 0;
 }
 
@@ -106,7 +112,7 @@ constexpr Named kAll[] = {
     {"slab_unwritten", BranchOnUnwrittenSlabBlock},
     {"race", RaceOnBlock},
     {"signed_overflow", OverflowSignedInteger},
-    {"leak", LeakPool},
+    {"leak", LeakPools},
     {"fine", DoNothingWrong},
     {"tools", PrintTools},
 };
