@@ -347,6 +347,7 @@ def transaction_log():
         "crash-after-each": k.make(crash_states=9) + (one + k.Crash(5)) * 3,
         "checkpoints": k.make(crash_states=5) + (k.Append(5, 60) + k.Checkpoint(40, 48) + k.Checkpoint(40, 0) + k.Commit(7)) * 4 + k.Crash(7),
         "aborted": k.make() + one + (k.Append(5, 60) + k.Abort()) * 3 + one + k.Crash(1),
+        "emptied": k.make(crash_states=5) + k.Append(0, 0) + k.Fail(0, 2) + k.Commit(202) + k.Append(0, 0),
     } | {f"fails-{n}": k.make(crash_states=4) + one + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)} | {
         f"churn-{n}": k.make(crash_states=n) + k.churn(n, 40, mixed) for n in range(1, 5)
     }

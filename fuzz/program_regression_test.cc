@@ -60,5 +60,21 @@ TEST(TransactionLogRegressionTest, NamesThatAFailedSyncLostAreMadeAnew) {
             "");
 }
 
+// A first commit failed, the next writer emptied the log to begin it again, and
+// a crash left it so: the tip, which named no epoch, named the old length, and
+// the log was taken to be damaged.
+TEST(TransactionLogRegressionTest, AnEmptiedLogWithoutEpochsIsNotDamaged) {
+  using Op = TransactionLogOp;
+  EXPECT_EQ(RunTransactionLogProgram({.setup = {/*crash_states=*/5},
+                                      .steps =
+                                          {
+                                              {Op::kAppend, 0, 0},
+                                              {Op::kFail, 0, 2},
+                                              {Op::kCommit, 202},
+                                              {Op::kAppend, 0, 0},
+                                          }}),
+            "");
+}
+
 }  // namespace
 }  // namespace mmsb

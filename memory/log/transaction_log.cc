@@ -512,7 +512,10 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     }
     return report;
   }
+  // A tip that names no epoch may be of a log that was longer: its first writer
+  // ended when it had emptied it.
   if (tip->known && tip->tip.epoch == report.newest &&
+      report.newest.value() >= header_.first_epoch &&
       tip->tip.end > report.end) {
     // What restated the newest transaction was acknowledged, and is gone.
     if (report.damage.empty() || report.damage.back().begin < report.end) {
