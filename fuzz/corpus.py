@@ -395,6 +395,66 @@ def mmsb_cli():
     }
 
 
+def device_memory_pool():
+    k = Kind("device_memory_pool")
+    mixed = {"Allocate": 8, "Deallocate": 6, "GiveToAll": 1, "Unknown": 1, "Synchronize": 1, "Trim": 1, "Advance": 2, "Replace": 1}
+    a = k.Allocate
+
+    def near(r):
+        return r.choice([r.randrange(192), 256, 512, 1024, 2048, 4096]) - (r.random() < 0.3 and 1)
+
+    every = a(100, 0) + a(1024, 5) + a(0, 2) + k.Deallocate(0, 1) + a(300, 1) + k.GiveToAll(1) + k.Unknown(3) + k.Advance(9)
+    every += k.Synchronize(1) + k.Trim(0) + k.Replace(0) + a(256, 0) + k.Deallocate(0, 0)
+    cross = a(512, 40) + a(512, 41) + k.Deallocate(0, 40) + a(500, 81) + k.Deallocate(1, 1) + a(1024, 42)
+    whole = a(1024, 200) * 4 + k.Deallocate(0, 0) * 2 + k.Deallocate(0, 1) * 2 + a(4096, 102) + k.Deallocate(0, 2)
+    base = {"chunk_units": 16, "streams": 2}
+    return {
+        "empty": b"",
+        "every": k.make(**base) + every * 3,
+        "sizes": k.make(**base) + b"".join(a(n, 0) for n in (0, 1, 255, 256, 257, 1 << 16, (1 << 16) + 1, BIG - 1, BIG - 127, 1 << 63)) + k.Deallocate(0, 1) * 9,
+        "crosses": k.make(**base) + cross * 4,
+        "neighbours": k.make(**base) + whole * 3,
+        "streams-that-go": k.make(**base) + (a(1024, 40) * 3 + k.Deallocate(0, 0) * 2 + k.Replace(0) + a(2048, 41) + k.Deallocate(0, 1)) * 3,
+        "grows": k.make(chunk_units=2, streams=1) + a(1024, 1) * 20 + k.Trim(0) + k.Deallocate(3, 1) * 20 + k.Trim(4096) + k.Trim(0),
+        "idle-chunks-make-room": k.make(chunk_units=63, streams=1, max_bytes=1 << 15) + (a(1 << 14, 0) * 2 + k.Deallocate(0, 1) * 2 + a(1 << 15, 1) + k.Deallocate(0, 0)) * 2,
+        "threshold": k.make(chunk_units=4, streams=1, threshold_bytes=2048) + (a(1024, 0) * 5 + k.Deallocate(0, 1) * 5 + k.Synchronize(1) + k.Synchronize(0)) * 2,
+        "gives": k.make(chunk_units=8, streams=1, max_bytes=4096, gives=3) + a(1024, 41) * 9 + a(4096, 0) + a(4096, 1),
+        "full": k.make(chunk_units=63) + a(4096, 0) * 20 + k.Deallocate(5, 0) * 3 + a(8192, 0) + a(4096, 0) * 3,
+        "lost": k.make(**base) + cross + k.Lose() + cross + k.Synchronize(1) + k.Trim(0),
+    } | {
+        f"fails-{n}": k.make(**base, threshold_bytes=1024) + (k.Fail(n) + cross + k.Synchronize(1) + whole + k.Trim(0)) * 2 for n in range(1, 9)
+    } | {
+        f"churn-{n}": k.make(chunk_units=4 * n, streams=n, max_bytes=(0, 1 << 14)[n % 2], gives=n) + k.churn(n, 150, mixed, near) for n in range(1, 9)
+    }
+
+
+def host_device_sync():
+    k = Kind("host_device_sync")
+    mixed = {"Write": 5, "Edit": 2, "WriteBeside": 3, "DeviceWrite": 6, "Read": 4, "Start": 5, "Finish": 2, "Drop": 1, "Advance": 2, "Again": 1, "Restore": 1}
+    base = {"pages": 2, "page_bytes": 511, "batch_bytes": 1024, "batch_copies": 9, "attempts": 1}
+    to_device, to_host = k.Start(7, 2), k.Start(7, 3)
+    writes = k.Write(0, 17) + k.Edit(1, 40) + k.WriteBeside(2, 99) + to_device + k.DeviceWrite(0, 30) + k.DeviceWrite(1, 77) + to_host
+    every = writes + k.Read(0, 17) + k.Start(3, 0) + k.Advance(9) + k.Finish() + k.Again(1, 0) + k.Again(2, 1) + k.Restore(0) + k.Unknown(1, 3)
+    both = to_device + k.DeviceWrite(0, 3) + k.Write(0, 40) + k.Write(0, 3) + k.DeviceWrite(0, 40) + k.Read(0, 3) + to_host + to_device
+    return {
+        "empty": b"",
+        "every": k.make(**base) + every * 3,
+        "nothing-to-copy": k.make(**base) + to_device * 3 + to_host * 3,
+        "both-sides": k.make(**base) + both * 3,
+        "whole-pages": k.make(**base) + (k.Write(0, 255) + k.Write(1, 255) + to_device + k.DeviceWrite(0, 255) + to_host + k.Read(0, 255)) * 3,
+        "one-byte": k.make(pages=3) + writes * 3,
+        "small-batches": k.make(pages=3, page_bytes=899, batch_bytes=64) + (writes + k.Write(3, 50) + k.Write(3, 90)) * 3,
+        "one-copy-a-batch": k.make(pages=3, page_bytes=899, batch_bytes=1999) + (writes + k.Write(3, 7) + k.Write(3, 12)) * 3,
+        "little-memory": k.make(small_memory=1, pages=3, page_bytes=639) + every * 3,
+        "in-flight": k.make(**base) + (k.Write(0, 9) + k.Start(7, 0) + k.Read(0, 9) + k.Start(7, 1) + k.Write(1, 8) + k.Start(5, 0) + k.Drop()) * 4,
+        "on-the-device": k.make(**base) + (k.Again(0, 1) + k.DeviceWrite(0, 20) + k.Read(0, 0) + to_host + k.Read(0, 255)) * 4,
+    } | {
+        f"fails-{n}-{m}": k.make(**base) + (writes + k.Fail(n, m) + both + k.Drop()) * 3 for n in (0, 1, 2, 3, 5, 9) for m in (0, 1, 4, 5)
+    } | {
+        f"churn-{n}": k.make(pages=n, page_bytes=(97, 127, 300, 512, 511, 600, 190, 899)[n - 1], batch_bytes=64 << n % 5, batch_copies=n, attempts=n, small_memory=n // 7) + k.churn(n, 120, mixed) for n in range(1, 9)
+    }
+
+
 def varint(n):
     out = b""
     while n >= 128:
@@ -407,7 +467,9 @@ CORPORA = {
     "delta": delta,
     "delta_codec": delta_codec,
     "delta_kernels": delta_kernels,
+    "device_memory_pool": device_memory_pool,
     "lockfree_page_allocator": lockfree_page_allocator,
+    "host_device_sync": host_device_sync,
     "log_recovery": log_recovery,
     "mmsb_cli": mmsb_cli,
     "page_store": page_store,
