@@ -14,6 +14,8 @@
 namespace mmsb {
 namespace {
 
+constexpr size_t kKindAt = 3;  // behind the magic number
+
 // A structure's checksum covers all before it and the store's id, so that bytes
 // of another store are never taken for this one's.
 template <size_t kBytes>
@@ -44,7 +46,8 @@ std::array<std::byte, RecordHead::kBytes> RecordHead::Encode(
     uint64_t salt) const {
   std::array<std::byte, kBytes> bytes{};
   std::ranges::copy(std::as_bytes(std::span(kMagic)), bytes.begin());
-  StoreLittleEndian<uint32_t>(static_cast<uint32_t>(kind), bytes, 4);
+  bytes[kKindAt] = static_cast<std::byte>(kind);
+  StoreLittleEndian<uint32_t>(link, bytes, 4);
   StoreLittleEndian<uint64_t>(epoch.value(), bytes, 8);
   StoreLittleEndian<uint64_t>(position, bytes, 16);
   StoreLittleEndian<uint32_t>(sequence, bytes, 24);
@@ -56,6 +59,10 @@ std::array<std::byte, RecordHead::kBytes> RecordHead::Encode(
   return bytes;
 }
 
+uint32_t RecordHead::ChecksumIn(std::span<const std::byte, kBytes> encoded) {
+  return LoadLittleEndian<uint32_t>(encoded, kBytes - sizeof(uint32_t));
+}
+
 std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
                                              uint64_t position, uint64_t salt) {
   if (bytes.size() < kBytes || !IsSealed<kBytes>(bytes.first<kBytes>(), salt) ||
@@ -63,9 +70,10 @@ std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
                           std::as_bytes(std::span(kMagic)))) {
     return std::nullopt;
   }
-  const uint32_t kind = LoadLittleEndian<uint32_t>(bytes, 4);
   RecordHead head;
-  head.kind = static_cast<RecordKind>(kind);
+  head.kind =
+      static_cast<RecordKind>(std::to_integer<uint32_t>(bytes[kKindAt]));
+  head.link = LoadLittleEndian<uint32_t>(bytes, 4);
   head.epoch = Epoch::FromValue(LoadLittleEndian<uint64_t>(bytes, 8));
   head.position = LoadLittleEndian<uint64_t>(bytes, 16);
   head.sequence = LoadLittleEndian<uint32_t>(bytes, 24);
@@ -73,6 +81,7 @@ std::optional<RecordHead> RecordHead::Decode(std::span<const std::byte> bytes,
   head.meta_checksum = LoadLittleEndian<uint32_t>(bytes, 32);
   head.data_bytes = LoadLittleEndian<uint32_t>(bytes, 36);
   head.data_checksum = LoadLittleEndian<uint32_t>(bytes, 40);
+  head.checksum = ChecksumIn(bytes.first<kBytes>());
   if ((head.kind != RecordKind::kData && head.kind != RecordKind::kCommit &&
        head.kind != RecordKind::kCheckpoint) ||
       head.position != position || head.meta_bytes > kMaxMetaBytes ||

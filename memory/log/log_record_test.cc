@@ -16,6 +16,7 @@ constexpr uint64_t kStore = 0x0123456789abcdef;
 
 RecordHead SomeHead() {
   return {.kind = RecordKind::kCommit,
+          .link = 0x01020304,
           .epoch = Epoch::FromValue(0x1122334455667788),
           .position = 4096,
           .sequence = 3,
@@ -29,8 +30,10 @@ TEST(RecordHeadTest, HasTheLayoutOfTheFormat) {
   const auto bytes = SomeHead().Encode(kStore);
   const auto at = [&](size_t i) { return std::to_integer<int>(bytes[i]); };
   EXPECT_EQ(at(0), 'M');
-  EXPECT_EQ(at(3), 'C');
-  EXPECT_EQ(at(4), 2);
+  EXPECT_EQ(at(2), 'C');
+  EXPECT_EQ(at(3), 2);
+  EXPECT_EQ(at(4), 4);
+  EXPECT_EQ(at(7), 1);
   EXPECT_EQ(at(8), 0x88);
   EXPECT_EQ(at(15), 0x11);
   EXPECT_EQ(at(17), 0x10);
@@ -48,6 +51,8 @@ TEST(RecordHeadTest, DecodesWhatWasEncodedAndNothingElse) {
   ASSERT_TRUE(head.has_value());
   EXPECT_EQ(head->kind, RecordKind::kCommit);
   EXPECT_EQ(head->epoch, SomeHead().epoch);
+  EXPECT_EQ(head->link, 0x01020304u);
+  EXPECT_EQ(head->checksum, RecordHead::ChecksumIn(bytes));
   EXPECT_EQ(head->sequence, 3u);
   EXPECT_EQ(head->meta_checksum, 0xdeadbeefu);
   EXPECT_EQ(head->data_checksum, 0xfeedfaceu);

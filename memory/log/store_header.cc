@@ -27,7 +27,10 @@ constexpr size_t kStoreIdAt = 16;
 constexpr size_t kCreatedAt = 24;
 constexpr size_t kGenerationAt = 32;
 constexpr size_t kFirstEpochAt = 40;
+constexpr size_t kFlagsAt = 56;
 constexpr size_t kChecksumAt = 60;
+
+constexpr uint32_t kUnfinished = 1;
 
 }  // namespace
 
@@ -41,6 +44,7 @@ std::array<std::byte, StoreHeader::kBytes> StoreHeader::Encode() const {
                               kCreatedAt);
   StoreLittleEndian<uint64_t>(generation, bytes, kGenerationAt);
   StoreLittleEndian<uint64_t>(first_epoch, bytes, kFirstEpochAt);
+  StoreLittleEndian<uint32_t>(unfinished ? kUnfinished : 0, bytes, kFlagsAt);
   StoreLittleEndian<uint32_t>(Crc32c(std::span(bytes).first(kChecksumAt)),
                               bytes, kChecksumAt);
   return bytes;
@@ -76,11 +80,17 @@ absl::StatusOr<StoreHeader> StoreHeader::Decode(
       static_cast<int64_t>(LoadLittleEndian<uint64_t>(bytes, kCreatedAt));
   header.generation = LoadLittleEndian<uint64_t>(bytes, kGenerationAt);
   header.first_epoch = LoadLittleEndian<uint64_t>(bytes, kFirstEpochAt);
+  const uint32_t flags = LoadLittleEndian<uint32_t>(bytes, kFlagsAt);
+  header.unfinished = (flags & kUnfinished) != 0;
   if (!std::has_single_bit(header.page_bytes) ||
       header.page_bytes < kMinPageBytes || header.page_bytes > kMaxPageBytes) {
     return absl::DataLossError(absl::StrCat(
         name, ": pages of ", header.page_bytes, " bytes; they must be a power ",
         "of two from ", kMinPageBytes, " to ", kMaxPageBytes));
+  }
+  if ((flags & ~kUnfinished) != 0) {
+    return absl::DataLossError(
+        absl::StrCat(name, ": its flags are ", flags, ", which is none"));
   }
   if (header.first_epoch == 0) {
     return absl::DataLossError(

@@ -19,7 +19,7 @@ namespace mmsb {
 // A value. Thread-compatible.
 struct StoreHeader {
   static constexpr size_t kBytes = 64;
-  static constexpr uint32_t kVersion = 3;
+  static constexpr uint32_t kVersion = 4;
   static constexpr uint32_t kMinPageBytes = 512;
   static constexpr uint32_t kMaxPageBytes = 64 * 1024;
 
@@ -28,6 +28,9 @@ struct StoreHeader {
   int64_t created_ns = 0;      // since the Unix epoch
   uint64_t generation = 0;     // how often the log was replaced by another
   uint64_t first_epoch = 1;    // that the log holds; those before are pruned
+
+  // It is the target of a salvage that has not ended. Never so in a log.
+  bool unfinished = false;
 
   // What salts the checksums of this generation's log.
   uint64_t salt() const { return store_id + generation * 0x9e3779b97f4a7c15; }

@@ -50,10 +50,10 @@ TEST(StoreHeaderTest, TellsAStrangerAnotherVersionAndDamageApart) {
   EXPECT_EQ(CodeOf(Bytes{}), absl::StatusCode::kInvalidArgument);
   const Bytes right = kHeader.Encode();
   EXPECT_EQ(CodeOf(std::span(right).first(63)), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(CodeOf(With(8, 4)), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(CodeOf(With(8, 2)), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(StoreHeader::Decode(With(8, 2), "s/MMSB").status().message(),
-            "s/MMSB is of format version 2, and this program knows version 3");
+  EXPECT_EQ(CodeOf(With(8, 5)), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(CodeOf(With(8, 3)), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(StoreHeader::Decode(With(8, 3), "s/MMSB").status().message(),
+            "s/MMSB is of format version 3, and this program knows version 4");
   for (size_t bit = 0; bit < right.size() * 8; ++bit) {
     Bytes flipped = right;
     flipped[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
@@ -67,6 +67,17 @@ TEST(StoreHeaderTest, EpochsBeginWithOne) {
   StoreHeader header = kHeader;
   header.first_epoch = 0;
   EXPECT_EQ(CodeOf(header.Encode()), absl::StatusCode::kDataLoss);
+}
+
+TEST(StoreHeaderTest, SaysWhetherASalvageHasEnded) {
+  StoreHeader header = kHeader;
+  header.unfinished = true;
+  const absl::StatusOr<StoreHeader> decoded =
+      StoreHeader::Decode(header.Encode(), "x");
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_TRUE(decoded->unfinished);
+  EXPECT_NE(*decoded, kHeader);
+  EXPECT_EQ(CodeOf(With(56, 2)), absl::StatusCode::kDataLoss) << "no such flag";
 }
 
 TEST(StoreHeaderTest, EachGenerationHasASaltOfItsOwn) {

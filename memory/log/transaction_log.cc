@@ -299,6 +299,9 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   std::vector<Pending> pending;  // of the transaction `expected`
   std::vector<std::byte> meta;
   Epoch expected = Epoch::FromValue(header_.first_epoch);
+  // What the next record must link to; none when that is not known.
+  std::optional<uint32_t> link = 0;
+  uint32_t link_at_end = 0;  // of the last record ahead of report.end
   report.newest = Epoch::FromValue(header_.first_epoch - 1);
   bool transaction_damaged = false;
   // The pending records restate the transaction before `expected`.
@@ -324,6 +327,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     }
     position = *options.checkpoint;
     expected = (*first)->epoch;
+    link = std::nullopt;
     next_sequence = (*first)->sequence;
   }
   report.end = std::min<uint64_t>(position, log_bytes);
@@ -387,6 +391,9 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     absl::StatusOr<std::optional<RecordHead>> read =
         reader->ReadRecord(position, meta);
     if (!read.ok()) return read.status();
+    const auto is_linked = [&](const RecordHead& head) {
+      return !link.has_value() || head.link == *link;
+    };
     const auto is_next = [&](const RecordHead& head, uint32_t sequence) {
       return head.sequence == sequence ||
              (transaction_damaged && head.sequence > sequence);
@@ -408,11 +415,13 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
              (head.epoch > expected ||
               is_next(head, restating ? 0 : next_sequence));
     };
-    if (!read->has_value() || !(goes_on(**read) || restates(**read))) {
+    if (!read->has_value() || !is_linked(**read) ||
+        !(goes_on(**read) || restates(**read))) {
       absl::StatusOr<uint64_t> found = reader->FindRecord(position + 1);
       if (!found.ok()) return found.status();
       report.damage.push_back({position, *found, expected});
       transaction_damaged = true;
+      link = std::nullopt;
       position = *found;
       continue;
     }
@@ -448,6 +457,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       continue;  // the visit above has used `meta`
     }
     position = head.end();
+    link = head.checksum;
     if (head.kind != RecordKind::kCommit) {
       bool data_damaged = false;
       if (options.check_data && is_acknowledged(head)) {
@@ -485,6 +495,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       return status;
     }
     report.end = position;
+    link_at_end = head.checksum;
     next_of_newest = head.sequence + 1;
     transaction_damaged = false;
     if (!std::exchange(restating, false)) {
@@ -544,6 +555,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     newest_ = report.newest;
     next_of_newest_ = next_of_newest.value_or(0);
     committed_end_ = report.end;
+    committed_link_ = link_at_end;
     end_ = report.end;
     buffer_.clear();
     const bool all =
@@ -711,6 +723,7 @@ absl::Status TransactionLog::BeginAppending() {
   if (absl::Status status = Prepare(); !status.ok()) return status;
   restating_ = false;
   sequence_ = 0;
+  link_ = committed_link_;
   transaction_checkpoint_ = 0;
   state_ = State::kAppending;
   return absl::OkStatus();
@@ -771,6 +784,7 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
   if (absl::Status status = BeginAppending(); !status.ok()) return status;
   const RecordHead head{
       .kind = kind,
+      .link = link_,
       .epoch = restating_ ? newest_ : newest_.Next(),
       .position = end_,
       .sequence = sequence_,
@@ -781,7 +795,9 @@ absl::StatusOr<uint64_t> TransactionLog::AppendRecord(
   };
   // Short data go with the rest in one write; long data are not copied.
   const bool at_once = data.size() <= kReadAheadBytes;
-  std::ranges::copy(head.Encode(header_.salt()), std::back_inserter(buffer_));
+  const auto encoded = head.Encode(header_.salt());
+  link_ = RecordHead::ChecksumIn(encoded);
+  buffer_.insert(buffer_.end(), encoded.begin(), encoded.end());
   buffer_.insert(buffer_.end(), meta.begin(), meta.end());
   if (at_once) buffer_.insert(buffer_.end(), data.begin(), data.end());
   end_ = at_once ? head.end() : head.data_position();
@@ -832,6 +848,7 @@ absl::StatusOr<Epoch> TransactionLog::CommitUnsynced(
   next_of_newest_ = sequence_;
   if (transaction_checkpoint_ != 0) last_checkpoint_ = transaction_checkpoint_;
   committed_end_ = end_;
+  committed_link_ = link_;
   state_ = State::kReplayed;
   return newest_;
 }

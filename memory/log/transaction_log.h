@@ -31,6 +31,11 @@ namespace mmsb {
 //
 // (`log.N` and `tip.N` in the store's N-th generation: see StoreHeader.)
 //
+// Each record names the one that it was written behind, by the checksum of that
+// one's head (RecordHead::link). What a crash brings back of a tail that was
+// cut off, though the sync of the cut failed, is not taken for what was written
+// in its stead.
+//
 // A transaction is any number of data records, then of checkpoint records, and
 // then a commit record, all with the transaction's epoch; epochs are numbered
 // without a gap, from the header's first epoch on. Checkpoint records hold, for
@@ -300,11 +305,13 @@ class TransactionLog {
   Epoch newest_;
   uint32_t next_of_newest_ = 0;    // number of the record that would restate it
   uint64_t committed_end_ = 0;     // of the last whole transaction, in bytes
+  uint32_t committed_link_ = 0;    // of the record that will be there
   uint64_t end_ = 0;               // of what was appended since, in bytes
   std::vector<std::byte> buffer_;  // the last of these bytes
   // Of the current transaction:
   bool restating_ = false;
   uint32_t sequence_ = 0;
+  uint32_t link_ = 0;                    // of its next record
   uint64_t last_checkpoint_ = 0;         // of a whole transaction
   uint64_t transaction_checkpoint_ = 0;  // of the current one; 0: none
   // Of Prepare, and then of SyncTo alone:

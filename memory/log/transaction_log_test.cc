@@ -732,7 +732,7 @@ TEST_F(TransactionLogTest, MagicNumbersAloneDoNotMakeRecoverySlow) {
   WriteThree();
   const uint64_t bytes = SizeOf("log");
   std::string tail;
-  while (tail.size() < (size_t{8} << 20)) tail += "MREC";
+  while (tail.size() < (size_t{8} << 20)) tail += "MRC\1";
   const auto file = *files_.Open(Path("log"), FileSystem::Access::kReadWrite);
   ASSERT_TRUE(file->WriteAt(bytes, FromText(tail)).ok());
   const Replayed replayed = Replay();
@@ -838,6 +838,45 @@ TEST_F(TransactionLogTest, ACrashMixesNothingWithATailThatWasCutOff) {
   }
   const auto log = judged.OpenAndReplay(judged.disk);
   EXPECT_EQ(judged.seen, "c1:a ");
+  judged.oracle.Begin("c1:a d2.0:c d2.1:c c2:c ");
+  write(*log, "c");
+  ASSERT_TRUE(log->SyncTo(log->PrepareSync()->value()).ok());
+  judged.oracle.Acknowledge();
+  judged.Judge();
+}
+
+// The cut was seen by a later process, and not by the disk.
+TEST_F(TransactionLogTest, ACutThatAFailedSyncLostMixesNothing) {
+  JudgedDisk judged(header_);
+  judged.sector_bytes = 64;
+  const auto write = [&](TransactionLog& log, std::string_view meta) {
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(log.Append(FromText(meta), Bytes(64)).ok());
+    }
+    ASSERT_TRUE(log.CommitUnsynced(FromText(meta)).ok());
+  };
+  uint64_t end = 0;
+  {
+    const auto log = judged.OpenAndReplay(judged.disk);
+    judged.oracle.Begin("c1:a ");
+    ASSERT_TRUE(log->Commit(FromText("a")).ok());
+    judged.oracle.Acknowledge();
+    end = log->bytes();
+    judged.oracle.Begin("c1:a d2.0:b d2.1:b c2:b ");
+    write(*log, "b");
+    ASSERT_TRUE(log->Flush().ok());
+    const auto file =
+        *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
+    ASSERT_TRUE(file->WriteAt(end, FromText("?")).ok());
+    ASSERT_TRUE(file->Sync().ok());
+  }
+  {
+    const auto log = judged.OpenAndReplay(judged.disk);
+    judged.disk.FailAfter(1, FaultyFileSystem::Fault::kIoError, 1);
+    ASSERT_FALSE(log->Append({}, {}).ok()) << "the sync of the cut";
+  }
+  ASSERT_EQ(judged.disk.Info("store/log")->bytes, end) << "it seems to be cut";
+  const auto log = judged.OpenAndReplay(judged.disk);
   judged.oracle.Begin("c1:a d2.0:c d2.1:c c2:c ");
   write(*log, "c");
   ASSERT_TRUE(log->SyncTo(log->PrepareSync()->value()).ok());

@@ -191,6 +191,12 @@ absl::Status PageStore::ReadHeader() {
     }
     header_damage_.emplace_back(why.message());
   }
+  if (header->unfinished) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "'", path_,
+        "' is what a salvage that did not end has left: remove it, "
+        "and salvage again"));
+  }
   header_ = *header;
   page_bytes_ = header_.page_bytes;
   return absl::OkStatus();
@@ -271,7 +277,9 @@ absl::Status PageStore::CreateHeader() {
       !valid.ok()) {
     return absl::InvalidArgumentError(valid.status().message());
   }
-  if (absl::Status status = WriteHeaderAside(header_); !status.ok()) {
+  StoreHeader first = header_;
+  first.unfinished = is_salvage_;
+  if (absl::Status status = WriteHeaderAside(first); !status.ok()) {
     return status;
   }
   header_is_made_ = true;

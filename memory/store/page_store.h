@@ -236,7 +236,9 @@ class PageStore {
   // Copies every epoch of the store at `from` that is whole into a new store at
   // `to`, where nothing may be; each keeps its number, and those that are lost
   // are told, there too. `from` is only read; of `options`, `mode` and
-  // `page_bytes` do not count.
+  // `page_bytes` do not count. After a failure or a crash `to` holds all of it,
+  // or is no store, or one that Open refuses (FailedPrecondition); then it may
+  // be removed.
   static absl::StatusOr<SalvageReport> Salvage(FileSystem& file_system,
                                                const std::string& from,
                                                const std::string& to,
@@ -391,6 +393,7 @@ class PageStore {
   size_t page_bytes_ = 0;
   uint64_t first_created_ = 1;   // the first epoch of a store that is made
   bool header_is_made_ = false;  // by this process
+  bool is_salvage_ = false;      // the header says so until all is copied
   std::vector<std::string> header_damage_;
   std::unique_ptr<File> lock_;
   // Shared with the store that takes the place of a pruned one's log.

@@ -293,6 +293,7 @@ absl::StatusOr<SalvageReport> PageStore::Salvage(FileSystem& file_system,
   const std::shared_ptr<const State> newest = (*source)->Visible();
   const std::unique_ptr<PageStore> target(new PageStore(file_system, to, made));
   target->first_created_ = newest->header.first_epoch;
+  target->is_salvage_ = true;
   absl::Status status = target->OpenDirectory(Mode::kCreate);
   if (status.ok()) status = target->OpenLog();
   if (status.ok()) status = target->Load();
@@ -302,6 +303,10 @@ absl::StatusOr<SalvageReport> PageStore::Salvage(FileSystem& file_system,
                                Epoch::FromValue(newest->header.first_epoch),
                                &report);
   }
+  // All is durable; from here on it is a store.
+  if (status.ok()) status = target->WriteHeaderAside(target->header_);
+  if (status.ok()) status = target->PublishHeader();
+  if (status.ok()) status = file_system.SyncDirectory(to);
   if (!status.ok()) return status;
   return report;
 }

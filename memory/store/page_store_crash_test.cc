@@ -29,6 +29,7 @@
 #include "memory/log/prefix_oracle.h"
 #include "memory/log/store_header.h"
 #include "memory/store/page_store.h"
+#include "memory/store/testing/forged_log.h"
 #include "memory/store/testing/forwarding_file_system.h"
 #include "memory/store/testing/states.h"
 #include "primitives/os_clock.h"
@@ -266,11 +267,11 @@ class Syncs final : public ForwardingFileSystem {
       if (owner_.what_ == Do::kLateCheckpoints) {
         const bool is_record = data.size() >= RecordHead::kBytes &&
                                data[0] == std::byte{'M'} &&
-                               data[3] == std::byte{'C'};
+                               data[2] == std::byte{'C'};
         // What follows a record's head and meta, and is no record, is its data.
         in_checkpoint_ =
             is_record
-                ? data[4] == static_cast<std::byte>(RecordKind::kCheckpoint)
+                ? data[3] == static_cast<std::byte>(RecordKind::kCheckpoint)
                 : in_checkpoint_;
         if (in_checkpoint_) {
           late_.emplace_back(offset, Bytes(data.begin(), data.end()));
@@ -333,14 +334,12 @@ void DropDataChecks(FaultyFileSystem& disk) {
     ASSERT_EQ(*file->ReadAt(0, bytes), bytes.size());
     const absl::StatusOr<StoreHeader> header = StoreHeader::Decode(bytes, "");
     if (!header.ok()) continue;
-    for (size_t at = 0; at < bytes.size(); ++at) {
-      std::optional<RecordHead> head =
-          RecordHead::Decode(std::span(bytes).subspan(at), at, header->salt());
-      if (!head.has_value() || head->end() > bytes.size()) continue;
-      head->data_checksum = Crc32c(std::span(bytes).subspan(
-          static_cast<size_t>(head->data_position()), head->data_bytes));
-      ASSERT_TRUE(file->WriteAt(at, head->Encode(header->salt())).ok());
-    }
+    ForgeRecords(bytes, header->salt(),
+                 [](RecordHead& head, std::span<const std::byte> record) {
+                   head.data_checksum = Crc32c(
+                       record.subspan(RecordHead::kBytes + head.meta_bytes));
+                 });
+    ASSERT_TRUE(file->WriteAt(0, bytes).ok());
   }
 }
 

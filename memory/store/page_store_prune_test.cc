@@ -364,6 +364,61 @@ TEST_F(PageStorePruneTest, SalvageCopiesWhatIsWholeAndTellsTheRest) {
   Expect(*Open(Mode::kRead), history, 1);
 }
 
+// Neither a process that is killed nor a crash leaves a part that looks whole.
+TEST_F(PageStorePruneTest, APartOfASalvageIsNoStore) {
+  const std::vector<Bytes> history = RandomHistory(12, 4);
+  ASSERT_TRUE(Commit(*Open(Mode::kCreate), history).ok());
+  uint64_t refused = 0;
+  const auto expect_all_or_nothing = [&](FaultyFileSystem& disk) {
+    const absl::StatusOr<std::unique_ptr<PageStore>> copy =
+        PageStore::Open(disk, "to", {.mode = Mode::kRead, .clock = clock_});
+    if (!copy.ok()) {
+      ++refused;
+      ASSERT_TRUE(absl::IsNotFound(copy.status()) ||
+                  absl::IsFailedPrecondition(copy.status()))
+          << copy.status();
+      return;
+    }
+    ASSERT_EQ((*copy)->newest().value(), history.size());
+  };
+  files_.OnCrashPoint(
+      [&] { files_.ForEachCrashState({}, expect_all_or_nothing); });
+  ASSERT_TRUE(
+      PageStore::Salvage(files_, "store", "to", {.clock = clock_}).ok());
+  EXPECT_GT(refused, 20u);
+  Expect(*Open(Mode::kRead, "to"), history, 1);
+
+  files_.OnCrashPoint(nullptr);
+  uint64_t made = 0;
+  for (uint64_t calls = 0; calls <= made; ++calls) {
+    for (const uint64_t failures : {uint64_t{1}, ~uint64_t{0}}) {
+      const std::string to = absl::StrCat("to", calls, "-", failures);
+      const uint64_t before = files_.calls();
+      files_.FailAfter(calls, FaultyFileSystem::Fault::kIoError, failures);
+      const absl::StatusOr<SalvageReport> report =
+          PageStore::Salvage(files_, "store", to, {.clock = clock_});
+      made = files_.calls() - before;
+      files_.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+      const absl::StatusOr<std::unique_ptr<PageStore>> copy =
+          TryOpen(Mode::kRead, to);
+      if (!copy.ok()) {
+        ASSERT_FALSE(report.ok()) << copy.status();
+        ASSERT_TRUE(absl::IsNotFound(copy.status()) ||
+                    absl::IsFailedPrecondition(copy.status()))
+            << calls << copy.status();
+        ASSERT_FALSE(TryOpen(Mode::kWrite, to).ok());
+        continue;
+      }
+      // What could not be read is lost, and told.
+      const uint64_t copied = (*copy)->newest().value();
+      ASSERT_TRUE(copied == history.size() || report.ok()) << calls;
+      if (report.ok()) {
+        ASSERT_EQ(report->epochs + report->lost.size(), history.size());
+      }
+    }
+  }
+}
+
 // One failure, or all from one on, at each call of opening, commit, checkpoint,
 // sync, prune and reading.
 TEST_F(PageStorePruneTest, AFailureOfAnyCallLosesNothing) {

@@ -26,6 +26,7 @@
 #include "memory/log/file_system.h"
 #include "memory/log/log_record.h"
 #include "memory/log/store_header.h"
+#include "memory/store/testing/forged_log.h"
 #include "memory/store/testing/forwarding_file_system.h"
 #include "memory/store/testing/states.h"
 #include "primitives/bytes.h"
@@ -107,8 +108,8 @@ class PageStoreTest : public testing::Test {
 
   // The positions of the checkpoint records in a log.
   static std::vector<size_t> CheckpointsIn(const Bytes& log) {
-    const std::array<std::byte, 5> begin = {
-        std::byte{'M'}, std::byte{'R'}, std::byte{'E'}, std::byte{'C'},
+    const std::array<std::byte, 4> begin = {
+        std::byte{'M'}, std::byte{'R'}, std::byte{'C'},
         static_cast<std::byte>(RecordKind::kCheckpoint)};
     std::vector<size_t> found;
     for (auto at = log.begin();; ++at) {
@@ -617,16 +618,18 @@ TEST_F(PageStoreTest, AForgedCheckpointIsNotUsed) {
     // The meta is 40 bytes, and behind it are the entries.
     Bytes log = right;
     const auto bytes = std::span(log).subspan(at);
-    std::optional<RecordHead> head = RecordHead::Decode(bytes, at, store_id);
-    ASSERT_TRUE(head.has_value());
-    ASSERT_GT(head->data_bytes, 24u);
     for (size_t i = 0; i < 4; ++i) {
       bytes[RecordHead::kBytes + forged + i] = std::byte{0x7f};
     }
-    head->meta_checksum = Crc32c(bytes.subspan(RecordHead::kBytes, 40));
-    head->data_checksum =
-        Crc32c(bytes.subspan(RecordHead::kBytes + 40, head->data_bytes));
-    std::ranges::copy(head->Encode(store_id), bytes.begin());
+    ForgeRecords(
+        log, store_id, [](RecordHead& head, std::span<const std::byte> record) {
+          if (head.kind != RecordKind::kCheckpoint) return;
+          ASSERT_GT(head.data_bytes, 24u);
+          const auto meta = record.subspan(RecordHead::kBytes, head.meta_bytes);
+          head.meta_checksum = Crc32c(meta);
+          head.data_checksum =
+              Crc32c(record.subspan(RecordHead::kBytes + head.meta_bytes));
+        });
     Save("log", log);
     const std::unique_ptr<PageStore> store = Open(Mode::kRead);
     EXPECT_FALSE(Verify(*store)->ok()) << forged;
