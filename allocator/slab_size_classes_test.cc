@@ -84,7 +84,17 @@ TEST(SlabSizeClasses, RefusesWhatNoClassServes) {
   EXPECT_FALSE(IsSlabRequest(1, 3));
   EXPECT_FALSE(IsSlabRequest(1, 2 * kSlabMaxBytes));
   EXPECT_FALSE(IsSlabRequest(0, kMax));
-  EXPECT_GE(SlabClassOf(kSlabMaxBytes - 1, 2 * kSlabMaxBytes), kSlabClasses);
+}
+
+TEST(SlabSizeClasses, ARequestWithAnAlignmentIsOneForTheSizeRoundedUpToIt) {
+  for (size_t alignment = 1; alignment <= kSlabMaxBytes; alignment *= 2) {
+    for (size_t bytes = 1; bytes <= kSlabMaxBytes; ++bytes) {
+      const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+      ASSERT_EQ(SlabClassOf(bytes, alignment), SlabClassOf(rounded))
+          << bytes << " at " << alignment;
+    }
+    EXPECT_EQ(SlabClassOf(0, alignment), SlabClassOf(1, alignment));
+  }
 }
 
 TEST(SlabSizeClasses, SlabsHoldWholeBlocksAndLoseLittleAtTheirEnd) {

@@ -55,6 +55,7 @@ LIMITS = (
     "a bare bump pointer",
     "a bare stack",
     "two bare stacks",
+    "a bare stack a class",
     "memcpy",
     "read and checksum",
     "alone",

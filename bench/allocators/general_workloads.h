@@ -146,9 +146,14 @@ void GeneralProducerConsumer(benchmark::State& state) {
 }
 
 template <class A>
-void RegisterReplace(const std::string& name) {
+void RegisterReplaceAlone(const std::string& name) {
   benchmark::RegisterBenchmark("general_replace_1_thread/" + name,
                                GeneralReplace<A>);
+}
+
+template <class A>
+void RegisterReplace(const std::string& name) {
+  RegisterReplaceAlone<A>(name);
   benchmark::RegisterBenchmark("general_replace_2_threads/" + name,
                                GeneralReplacePair<A>)
       ->UseManualTime();
