@@ -447,6 +447,7 @@ def host_device_sync():
         "one-copy-a-batch": k.make(pages=3, page_bytes=899, batch_bytes=1999) + (writes + k.Write(3, 7) + k.Write(3, 12)) * 3,
         "little-memory": k.make(small_memory=1, pages=3, page_bytes=639) + every * 3,
         "in-flight": k.make(**base) + (k.Write(0, 9) + k.Start(7, 0) + k.Read(0, 9) + k.Start(7, 1) + k.Write(1, 8) + k.Start(5, 0) + k.Drop()) * 4,
+        "lost-beside-a-copy": k.make(small_memory=1, batch_copies=124, attempts=84, pages=4, page_bytes=174) + k.Fail(3, 34) + k.Start(6, 4) + k.Again(0, 31),
         "on-the-device": k.make(**base) + (k.Again(0, 1) + k.DeviceWrite(0, 20) + k.Read(0, 0) + to_host + k.Read(0, 255)) * 4,
     } | {
         f"fails-{n}-{m}": k.make(**base) + (writes + k.Fail(n, m) + both + k.Drop()) * 3 for n in (0, 1, 2, 3, 5, 9) for m in (0, 1, 4, 5)

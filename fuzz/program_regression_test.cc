@@ -1,5 +1,6 @@
 // Programs that once went wrong, as PrintProgram() printed them.
 
+#include "fuzz/host_device_sync_run.h"
 #include "fuzz/program.h"
 #include "fuzz/simd_mask_run.h"
 #include "fuzz/slab_run.h"
@@ -73,6 +74,23 @@ TEST(TransactionLogRegressionTest, AnEmptiedLogWithoutEpochsIsNotDamaged) {
                                               {Op::kCommit, 202},
                                               {Op::kAppend, 0, 0},
                                           }}),
+            "");
+}
+
+// A device was lost under a copy, and its report named a page that went with it
+// without being part of the copy, as it should: the model expected none.
+TEST(HostDeviceSyncRegressionTest, PagesBesideTheCopyAreLostWithTheDevice) {
+  using Op = HostDeviceSyncOp;
+  EXPECT_EQ(RunHostDeviceSyncProgram(
+                {.setup = {/*small_memory=*/1, /*batch_bytes=*/0,
+                           /*batch_copies=*/124, /*attempts=*/84, /*pages=*/4,
+                           /*page_bytes=*/174},
+                 .steps =
+                     {
+                         {Op::kFail, 3, 34},
+                         {Op::kStart, 6, 4},
+                         {Op::kAgain, 0, 31},
+                     }}),
             "");
 }
 
