@@ -4,8 +4,9 @@
 #
 #   tools/fuzz/mutants.sh [--seconds=N] [--config=asan] [PREFIX...]
 #
-# With --seconds, what the replay misses is fuzzed for so long. With --config, the replay
-# is built so. Only bugs whose name begins with one of PREFIX, if there are any. Fails when
+# With --seconds, what the replay misses is replayed by the fuzzer, which has AddressSanitizer
+# and UndefinedBehaviorSanitizer, and then fuzzed for so long. With --config, the replay is
+# built so. Only bugs whose name begins with one of PREFIX, if there are any. Fails when
 # a bug is not found, or its patch no longer fits.
 set -uo pipefail
 
@@ -61,6 +62,10 @@ find_it() {
     return
   }
   rm -rf -- "$scratch/corpus" && mkdir -- "$scratch/corpus"
+  run run "//fuzz:$1_fuzz_bin" -- -runs=0 -artifact_prefix="$scratch/" "$tree/fuzz/$1_corpus" || {
+    verdict='replay with sanitizers'
+    return
+  }
   local begin=$SECONDS
   run run "//fuzz:$1_fuzz_bin" -- -max_total_time="$seconds" \
     -artifact_prefix="$scratch/" "$scratch/corpus" "$tree/fuzz/$1_corpus" ||
@@ -75,13 +80,15 @@ for patch in "$root"/fuzz/mutants/*.patch; do
   target=$(sed -n 's/^Target: //p' "$patch")
   if patch -p1 -s -F0 -d "$tree" <"$patch" >"$scratch/log" 2>&1; then
     find_it "$target"
-    patch -p1 -s -R -F0 -d "$tree" <"$patch"
   else
     verdict='DOES NOT APPLY'
   fi
+  # Copied, as a patch without context would be taken back where its line was when it was made.
+  sed -n 's,^--- a/,,p' "$patch" | (cd -- "$root" && xargs cp --parents -t "$tree")
+  find "$tree" -name '*.orig' -o -name '*.rej' | xargs -r rm --
   printf '%-52s  %s\n' "$name" "$verdict"
   case $verdict in
-    replay | *fuzzing) ((++found)) ;;
+    replay* | *fuzzing) ((++found)) ;;
     *) ((++missed)) ;;
   esac
 done
