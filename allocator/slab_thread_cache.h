@@ -73,10 +73,7 @@ struct ThreadCaches {
   // The cache for a heap, where it was used lately.
   [[nodiscard]] ThreadCache* Find(uint64_t heap_id) const {
     const Entry& entry = entries[heap_id % kEntries];
-    if (entry.heap_id != heap_id) return nullptr;
-    // No heap has the number 0 of an entry that was never set.
-    if (entry.cache == nullptr) __builtin_unreachable();
-    return entry.cache;
+    return entry.heap_id == heap_id ? entry.cache : nullptr;
   }
 
   std::array<Entry, kEntries> entries;

@@ -40,9 +40,9 @@ const Command& SalvageCommand() {
           R"(Copies every epoch of STORE that can be had back bit for bit into a new
 store at OUT, where nothing may be. Epochs keep their numbers, and each
 one that is lost is told, and is absent from OUT; commits to OUT follow
-the newest that was copied. STORE is only read. What is left at OUT
-when the command fails or is killed is no store that can be opened by
-mistake; remove it.
+the newest that was copied. STORE is only read. When the command fails
+or is killed, OUT holds all that could be copied, or cannot be opened;
+remove it then.
 
 The exit code is 0 when all epochs were copied, and 1 when some were
 lost or the store could not be read.)",

@@ -807,39 +807,44 @@ TEST_F(TransactionLogTest, ATipNamesNothingWhileTheLogMayLoseItsName) {
             (std::vector<std::string>{"log", "tip"}));
 }
 
-// The records of a tail that was cut off have the numbers and the places of
-// those that come in their stead.
-TEST_F(TransactionLogTest, ACrashMixesNothingWithATailThatWasCutOff) {
-  JudgedDisk judged(header_);
-  judged.sector_bytes = 64;
-  const auto write = [&](TransactionLog& log, std::string_view meta) {
-    for (int i = 0; i < 2; ++i) {
-      ASSERT_TRUE(log.Append(FromText(meta), Bytes(64)).ok());
-    }
-    ASSERT_TRUE(log.CommitUnsynced(FromText(meta)).ok());
-  };
-  uint64_t end = 0;
+// Two data records and the commit record, unsynced.
+void CommitThreeRecords(TransactionLog& log, std::string_view meta) {
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(log.Append(FromText(meta), Bytes(64)).ok());
+  }
+  ASSERT_TRUE(log.CommitUnsynced(FromText(meta)).ok());
+}
+
+// Leaves an acknowledged epoch 1, which ends at `*end`, and behind it all of
+// epoch 2 but one byte, as a crash may.
+void LeaveATornTail(JudgedDisk& judged, uint64_t* end) {
   {
     const auto log = judged.OpenAndReplay(judged.disk);
     judged.oracle.Begin("c1:a ");
     ASSERT_TRUE(log->Commit(FromText("a")).ok());
     judged.oracle.Acknowledge();
-    end = log->bytes();
+    *end = log->bytes();
     judged.oracle.Begin("c1:a d2.0:b d2.1:b c2:b ");
-    write(*log, "b");
+    CommitThreeRecords(*log, "b");
     ASSERT_TRUE(log->Flush().ok());
   }
-  {
-    // A crash left all of it but one byte.
-    const auto file =
-        *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
-    ASSERT_TRUE(file->WriteAt(end, FromText("?")).ok());
-    ASSERT_TRUE(file->Sync().ok());
-  }
+  const auto file =
+      *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
+  ASSERT_TRUE(file->WriteAt(*end, FromText("?")).ok());
+  ASSERT_TRUE(file->Sync().ok());
+}
+
+// The records of a tail that was cut off have the numbers and the places of
+// those that come in their stead.
+TEST_F(TransactionLogTest, ACrashMixesNothingWithATailThatWasCutOff) {
+  JudgedDisk judged(header_);
+  judged.sector_bytes = 64;
+  uint64_t end = 0;
+  ASSERT_NO_FATAL_FAILURE(LeaveATornTail(judged, &end));
   const auto log = judged.OpenAndReplay(judged.disk);
   EXPECT_EQ(judged.seen, "c1:a ");
   judged.oracle.Begin("c1:a d2.0:c d2.1:c c2:c ");
-  write(*log, "c");
+  CommitThreeRecords(*log, "c");
   ASSERT_TRUE(log->SyncTo(log->PrepareSync()->value()).ok());
   judged.oracle.Acknowledge();
   judged.Judge();
@@ -849,27 +854,8 @@ TEST_F(TransactionLogTest, ACrashMixesNothingWithATailThatWasCutOff) {
 TEST_F(TransactionLogTest, ACutThatAFailedSyncLostMixesNothing) {
   JudgedDisk judged(header_);
   judged.sector_bytes = 64;
-  const auto write = [&](TransactionLog& log, std::string_view meta) {
-    for (int i = 0; i < 2; ++i) {
-      ASSERT_TRUE(log.Append(FromText(meta), Bytes(64)).ok());
-    }
-    ASSERT_TRUE(log.CommitUnsynced(FromText(meta)).ok());
-  };
   uint64_t end = 0;
-  {
-    const auto log = judged.OpenAndReplay(judged.disk);
-    judged.oracle.Begin("c1:a ");
-    ASSERT_TRUE(log->Commit(FromText("a")).ok());
-    judged.oracle.Acknowledge();
-    end = log->bytes();
-    judged.oracle.Begin("c1:a d2.0:b d2.1:b c2:b ");
-    write(*log, "b");
-    ASSERT_TRUE(log->Flush().ok());
-    const auto file =
-        *judged.disk.Open("store/log", FileSystem::Access::kReadWrite);
-    ASSERT_TRUE(file->WriteAt(end, FromText("?")).ok());
-    ASSERT_TRUE(file->Sync().ok());
-  }
+  ASSERT_NO_FATAL_FAILURE(LeaveATornTail(judged, &end));
   {
     const auto log = judged.OpenAndReplay(judged.disk);
     judged.disk.FailAfter(1, FaultyFileSystem::Fault::kIoError, 1);
@@ -878,7 +864,7 @@ TEST_F(TransactionLogTest, ACutThatAFailedSyncLostMixesNothing) {
   ASSERT_EQ(judged.disk.Info("store/log")->bytes, end) << "it seems to be cut";
   const auto log = judged.OpenAndReplay(judged.disk);
   judged.oracle.Begin("c1:a d2.0:c d2.1:c c2:c ");
-  write(*log, "c");
+  CommitThreeRecords(*log, "c");
   ASSERT_TRUE(log->SyncTo(log->PrepareSync()->value()).ok());
   judged.oracle.Acknowledge();
   judged.Judge();
