@@ -84,7 +84,10 @@ GuardedAllocator::Region GuardedAllocator::RegionOf(const Entry& entry) const {
 
 void* GuardedAllocator::Take(size_t bytes, size_t alignment,
                              const Shape& shape) noexcept {
-  if (!live_table_.Reserve(live_table_.size() + 1)) return nullptr;
+  if (!live_table_.Reserve(live_table_.size() + 1) ||
+      !quarantine_.Reserve(quarantine_.size() + 1)) {
+    return nullptr;
+  }
   void* base = nullptr;
   if (!mapper_
            .Reserve(shape.total_bytes,
@@ -93,17 +96,22 @@ void* GuardedAllocator::Take(size_t bytes, size_t alignment,
     return nullptr;
   }
   std::byte* const data = static_cast<std::byte*>(base) + shape.lead_bytes;
+  std::byte* const block = data + shape.offset;
+  Table::Block entry = {
+      .bytes = bytes, .usable_bytes = bytes, .alignment = alignment};
   if (!mapper_.Commit(data, shape.data_bytes).ok()) {
-    // What cannot be given back either is address space without memory.
-    static_cast<void>(mapper_.Release(base, shape.total_bytes).ok());
+    if (!mapper_.Release(base, shape.total_bytes).ok()) {
+      // Address space without memory, tried again with the others.
+      entry.usable_bytes = 0;
+      quarantine_.Add(block, entry);
+      quarantined_bytes_ += shape.total_bytes;
+    }
     return nullptr;
   }
-  std::byte* const block = data + shape.offset;
   std::byte* const block_end = block + std::max<size_t>(bytes, 1);
   FillCanary(data, block);
   FillCanary(block_end, data + shape.data_bytes);
-  live_table_.Add(
-      block, {.bytes = bytes, .usable_bytes = bytes, .alignment = alignment});
+  live_table_.Add(block, entry);
   live_ += shape.data_bytes;
   peak_ = std::max(peak_, live_);
   ++allocations_;

@@ -121,14 +121,18 @@ TEST(GuardedAllocatorTest, UnmapsLiveBlocksAtItsEnd) {
   EXPECT_EQ(mapper.outstanding_bytes(), 0u);
 }
 
-// Every call of the mapper fails once: consistent, and nothing leaked.
-TEST(GuardedAllocatorTest, SurvivesAMapperThatFailsAnywhere) {
+// For every call of the mapper: that one fails, or it and all that follow while
+// there is work. Consistent each time, and nothing leaked.
+class GuardedAllocatorFailureTest : public ::testing::TestWithParam<uint64_t> {
+};
+
+TEST_P(GuardedAllocatorFailureTest, SurvivesAMapperThatFailsAnywhere) {
   FaultyMapper mapper;
   for (uint64_t n = 0;; ++n) {
     uint64_t failures = 0;
     {
       GuardedAllocator guarded({.mapper = &mapper, .quarantine_blocks = 2});
-      mapper.FailFrom(n, 1, ENOMEM);
+      mapper.FailFrom(n, GetParam(), ENOMEM);
       std::vector<void*> blocks;
       for (int i = 0; i < 12; ++i) {
         void* const p = guarded.Allocate(100, 8);
@@ -144,6 +148,7 @@ TEST(GuardedAllocatorTest, SurvivesAMapperThatFailsAnywhere) {
       }
       for (void* const p : blocks) guarded.Deallocate(p, 100, 8);
       EXPECT_EQ(guarded.Stats().live(), 0u);
+      EXPECT_TRUE(guarded.Stats().IdentityHolds());
       failures = mapper.failures();
       mapper.FailFrom(0, 0, ENOMEM);
     }
@@ -152,6 +157,9 @@ TEST(GuardedAllocatorTest, SurvivesAMapperThatFailsAnywhere) {
     ASSERT_LT(n, 1000u);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(OneCallOrAll, GuardedAllocatorFailureTest,
+                         ::testing::Values(1, UINT64_MAX));
 
 TEST(GuardedAllocatorTest, CountsAndPoisonsWhatTheSystemRefusesToTakeBack) {
   FaultyMapper mapper;
