@@ -149,6 +149,10 @@ class FaultyFileSystem::OpenFile final : public File {
       return status;
     }
     if (node_->directory) return SystemError(EISDIR, "read", path_);
+    constexpr uint64_t kMaxOffset = std::numeric_limits<int64_t>::max();
+    if (offset > kMaxOffset || out.size() > kMaxOffset - offset) {
+      return SystemError(EOVERFLOW, "read", path_);
+    }
     const Bytes& contents = node_->contents;
     if (offset >= contents.size()) return size_t{0};
     const std::span<const std::byte> there =
@@ -231,6 +235,7 @@ class FaultyFileSystem::OpenFile final : public File {
     if (absl::Status status = disk_.Count("lock", path_); !status.ok()) {
       return status;
     }
+    if (holds_lock_) return absl::OkStatus();
     const auto is_free = [this] { return !node_->locked; };
     disk_.mutex_.Await(absl::Condition(&is_free));
     node_->locked = holds_lock_ = true;
@@ -242,6 +247,7 @@ class FaultyFileSystem::OpenFile final : public File {
     if (absl::Status status = disk_.Count("lock", path_); !status.ok()) {
       return status;
     }
+    if (holds_lock_) return true;
     if (node_->locked) return false;
     node_->locked = holds_lock_ = true;
     return true;
@@ -528,6 +534,7 @@ absl::StatusOr<std::unique_ptr<File>> FaultyFileSystem::Open(
     if (absl::Status status = CheckParent("open", path); !status.ok()) {
       return status;
     }
+    if (path.ends_with('/')) return SystemError(EISDIR, "open", path);
     node = MakeNode(/*directory=*/false, 0644);
     ChangeEntries({{Normal(path), *node}});
   }
@@ -546,6 +553,9 @@ absl::StatusOr<std::unique_ptr<File>> FaultyFileSystem::CreateNew(
   if (status.ok()) status = CheckParent("create", path);
   if (status.ok() && entries_.contains(Normal(path))) {
     status = SystemError(EEXIST, "create", path);
+  }
+  if (status.ok() && path.ends_with('/')) {
+    status = SystemError(EISDIR, "create", path);
   }
   if (!status.ok()) return status;
   std::shared_ptr<Node> node = MakeNode(/*directory=*/false, permissions);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "memory/log/file_system.h"
+#include "memory/log/testing/file_system_conformance.h"
 
 namespace mmsb {
 namespace {
@@ -65,73 +66,17 @@ std::set<std::string> StatesOf(
   return states;
 }
 
-TEST(FaultyFileSystemTest, IsAFileSystem) {
-  FaultyFileSystem disk;
-  ASSERT_TRUE(disk.CreateDirectory("d/").ok());
-  const std::unique_ptr<File> file = Make(disk, "d/a", "hello");
-  ASSERT_TRUE(file->WriteAt(7, Bytes("you")).ok());
-  EXPECT_EQ(Contents(disk, "d/a"), "hello00you");
-  ASSERT_TRUE(file->Truncate(4).ok());
-  EXPECT_EQ(Contents(disk, "d/a"), "hell");
-  EXPECT_EQ(file->Info()->bytes, 4u);
-  EXPECT_EQ(*file->Info(), *disk.Info("d/a"));
-  EXPECT_EQ(disk.Info("d")->kind, FileKind::kDirectory);
-  EXPECT_TRUE(disk.Rename("d/a", "d/b", IfExists::kFail).ok());
-  Make(disk, "d/a", "x");
-  EXPECT_EQ(*disk.List("d"), (std::vector<std::string>{"a", "b"}));
-  EXPECT_TRUE(disk.Rename("d/a", "d/b", IfExists::kReplace).ok());
-  EXPECT_EQ(Contents(disk, "d/b"), "x");
-  // The old file lives on while it is open.
-  std::byte first;
-  EXPECT_EQ(*file->ReadAt(0, std::span(&first, 1)), 1u);
-  EXPECT_EQ(first, std::byte{'h'});
-  EXPECT_TRUE(disk.Remove("d/b").ok());
-  EXPECT_TRUE(disk.Remove("d").ok());
-  EXPECT_TRUE(disk.List(".")->empty());
-}
+struct FaultySubject {
+  FaultySubject() { EXPECT_TRUE(disk.CreateDirectory("folder").ok()); }
+  FileSystem& files() { return disk; }
+  std::string folder() { return "folder"; }
 
-TEST(FaultyFileSystemTest, RefusesWhatASystemRefuses) {
   FaultyFileSystem disk;
-  ASSERT_TRUE(disk.CreateDirectory("d").ok());
-  const std::unique_ptr<File> file = Make(disk, "d/a", "x");
-  using Code = absl::StatusCode;
-  EXPECT_EQ(disk.Open("no", Access::kReadWrite).status().code(),
-            Code::kNotFound);
-  EXPECT_EQ(disk.Open("no/a", Access::kCreate).status().code(),
-            Code::kNotFound);
-  EXPECT_EQ(disk.Open("", Access::kCreate).status().code(), Code::kNotFound);
-  EXPECT_FALSE(disk.Open("d", Access::kReadWrite).ok());
-  EXPECT_FALSE(disk.Open("d/a/", Access::kRead).ok());
-  EXPECT_FALSE(disk.Open("d/a/b", Access::kCreate).ok());
-  EXPECT_EQ(disk.CreateNew("d/a", 0600).status().code(), Code::kAlreadyExists);
-  EXPECT_EQ(disk.CreateDirectory("d").code(), Code::kAlreadyExists);
-  EXPECT_FALSE(disk.Remove("d").ok());
-  EXPECT_EQ(disk.Remove("no").code(), Code::kNotFound);
-  Make(disk, "b", "y");
-  EXPECT_EQ(disk.Rename("b", "d/a", IfExists::kFail).code(),
-            Code::kAlreadyExists);
-  EXPECT_FALSE(disk.Rename("b", "d", IfExists::kReplace).ok());
-  EXPECT_FALSE(disk.SyncDirectory("b").ok());
-  EXPECT_FALSE(disk.List("b").ok());
-  EXPECT_FALSE(file->WriteAt(~uint64_t{0}, Bytes("x")).ok());
-  EXPECT_FALSE(file->Truncate(~uint64_t{0}).ok());
-  const auto read_only = *disk.Open("b", Access::kRead);
-  EXPECT_FALSE(read_only->WriteAt(0, Bytes("x")).ok());
-  EXPECT_FALSE(read_only->Truncate(0).ok());
-  EXPECT_EQ(Contents(disk, "b"), "y");
-}
+};
 
-TEST(FaultyFileSystemTest, LocksAreExclusiveAndEndWithTheFile) {
-  FaultyFileSystem disk;
-  std::unique_ptr<File> first = Make(disk, "a", "");
-  const std::unique_ptr<File> second = *disk.Open("a", Access::kReadWrite);
-  ASSERT_TRUE(first->Lock().ok());
-  EXPECT_FALSE(*second->TryLock());
-  std::thread waiter([&] { EXPECT_TRUE(second->Lock().ok()); });
-  first = nullptr;
-  waiter.join();
-  EXPECT_FALSE(*(*disk.Open("a", Access::kReadWrite))->TryLock());
-}
+INSTANTIATE_TYPED_TEST_SUITE_P(Faulty, FileSystemConformanceTest,
+                               FaultySubject);
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(FileSystemTreeConformanceTest);
 
 TEST(FaultyFileSystemTest, WhatIsNotSyncedMayBeThereOrNot) {
   FaultyFileSystem disk;

@@ -62,7 +62,8 @@ class File {
   virtual absl::StatusOr<FileInfo> Info() = 0;
 
   // Advisory, exclusive, held until the File is destroyed, also against other
-  // Files of this process. Lock waits; TryLock returns false instead.
+  // Files of this process. Lock waits; TryLock returns false instead. Who has
+  // the lock gets it again.
   virtual absl::Status Lock() = 0;
   virtual absl::StatusOr<bool> TryLock() = 0;
 
