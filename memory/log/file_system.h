@@ -43,7 +43,7 @@ class File {
   File& operator=(const File&) = delete;
 
   // Fills `out` from `offset`; returns how many bytes were there, fewer than
-  // out.size() only at the end of the file.
+  // out.size() only at the end of the file. OutOfRange where no file reaches.
   virtual absl::StatusOr<size_t> ReadAt(uint64_t offset,
                                         std::span<std::byte> out) = 0;
 

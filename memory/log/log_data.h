@@ -30,6 +30,8 @@ class LogData {
       return absl::DataLossError(absl::StrCat("'", path_, "' is missing"));
     }
     absl::StatusOr<size_t> read = file_->ReadAt(position, out);
+    // A damaged position may be where no file reaches.
+    if (absl::IsOutOfRange(read.status())) read = size_t{0};
     if (!read.ok()) return read.status();
     if (*read == out.size()) return absl::OkStatus();
     return absl::DataLossError(absl::StrCat("'", path_, "' ends ",
