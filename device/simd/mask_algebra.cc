@@ -23,6 +23,7 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using mask_algebra_internal::MaskOperation;
 
 using Tag = hn::ScalableTag<uint64_t>;
 using Vector = hn::Vec<Tag>;
@@ -38,9 +39,9 @@ HWY_INLINE void StoreWords(Vector words, uint8_t* bytes) {
   hn::StoreU(hn::BitCast(byte_tag, words), byte_tag, bytes);
 }
 
-// An operand: bits from bit `shift` of the byte at `bytes` on. A vector or a
-// byte of it reads one byte more than it gives when `shift` is not 0, and the
-// last bit of that is one of the operand.
+// An operand: bits from bit `shift` of the byte at `bytes` on. A vector, a
+// word or a byte of it reads one byte more than it gives when `shift` is not 0,
+// and the last bit of that is one of the operand.
 struct Operand {
   const uint8_t* bytes;
   unsigned shift;
@@ -55,138 +56,224 @@ HWY_INLINE Vector VectorOf(Tag tag, Operand operand, size_t i) {
                 hn::ShiftLeftSame(next, static_cast<int>(8 - operand.shift)));
 }
 
-HWY_INLINE uint8_t ByteOf(Operand operand, size_t i) {
-  const unsigned here = operand.bytes[i];
-  if (operand.shift == 0) return static_cast<uint8_t>(here);
-  const unsigned next = operand.bytes[i + 1];
-  return static_cast<uint8_t>(here >> operand.shift |
-                              next << (8 - operand.shift));
+HWY_INLINE uint64_t WordOf(Operand operand, size_t i) {
+  uint64_t here;
+  std::memcpy(&here, operand.bytes + i, sizeof(here));
+  if (operand.shift == 0) return here;
+  const uint64_t next = operand.bytes[i + sizeof(here)];
+  return here >> operand.shift | next << (64 - operand.shift);
 }
+
+HWY_INLINE uint64_t ByteOf(Operand operand, size_t i) {
+  const unsigned here = operand.bytes[i];
+  if (operand.shift == 0) return here;
+  const unsigned next = operand.bytes[i + 1];
+  return here >> operand.shift | next << (8 - operand.shift);
+}
+
+// From so many bytes on, the operands lie beyond the cache that the hardware
+// fetches ahead from by itself: they are asked for kAheadBytes before their
+// use.
+constexpr size_t kAheadFromBytes = size_t{384} << 10;
+constexpr size_t kAheadBytes = 1024;
 
 // From so many bytes on the output is written around the caches, so that its
 // lines are not read before: together with the operands it is more than they
 // hold.
 constexpr size_t kStreamBytes = size_t{12} << 20;
 
+// Asks for the lines of `count` bytes, of which the last may be missed.
+HWY_INLINE void FetchLines(const uint8_t* bytes, size_t count) {
+  for (size_t line = 0; line < count; line += 64) hwy::Prefetch(bytes + line);
+}
+
+// The operation on a vector, on several, and on a byte of each operand, from
+// byte `i` on.
 template <bool kShiftA, bool kShiftB, class Operation>
-HWY_INLINE void Loop(Operation operation, Operand a, Operand b, size_t bytes,
-                     uint8_t* out) {
+HWY_INLINE Vector VectorAt(Operation operation, Operand a, Operand b,
+                           size_t i) {
+  const Tag tag;
+  return operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i));
+}
+
+template <bool kShiftA, bool kShiftB, class Operation>
+HWY_INLINE void PutFourVectors(Operation operation, Operand a, Operand b,
+                               size_t i, uint8_t* out) {
+  const size_t step = hn::Lanes(Tag()) * 8;
+  // All loads before the first store: `out` may be `a` or `b`.
+  const Vector v0 = VectorAt<kShiftA, kShiftB>(operation, a, b, i);
+  const Vector v1 = VectorAt<kShiftA, kShiftB>(operation, a, b, i + step);
+  const Vector v2 = VectorAt<kShiftA, kShiftB>(operation, a, b, i + 2 * step);
+  const Vector v3 = VectorAt<kShiftA, kShiftB>(operation, a, b, i + 3 * step);
+  StoreWords(v0, out + i);
+  StoreWords(v1, out + i + step);
+  StoreWords(v2, out + i + 2 * step);
+  StoreWords(v3, out + i + 3 * step);
+}
+
+template <class Operation>
+HWY_INLINE void PutByte(Operation operation, Operand a, Operand b, size_t i,
+                        uint8_t* out) {
+  out[i] = static_cast<uint8_t>(operation(ByteOf(a, i), ByteOf(b, i)));
+}
+
+// What Loop does first when there are many bytes; returns how many were done.
+template <bool kShiftA, bool kShiftB, class Operation>
+HWY_NOINLINE size_t LongLoop(Operation operation, Operand a, Operand b,
+                             size_t bytes, uint8_t* out) {
   const Tag tag;
   const size_t step = hn::Lanes(tag) * 8;
   size_t i = 0;
   if (bytes >= kStreamBytes && a.bytes != out && b.bytes != out) {
     for (; (reinterpret_cast<uintptr_t>(out) + i) % step != 0; ++i) {
-      out[i] = static_cast<uint8_t>(
-          operation(unsigned{ByteOf(a, i)}, unsigned{ByteOf(b, i)}));
+      PutByte(operation, a, b, i, out);
     }
     for (; bytes - i >= step; i += step) {
-      hn::Stream(
-          operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i)),
-          tag, reinterpret_cast<uint64_t*>(out + i));
+      hn::Stream(VectorAt<kShiftA, kShiftB>(operation, a, b, i), tag,
+                 reinterpret_cast<uint64_t*>(out + i));
     }
     hwy::FlushStream();
+    return i;
   }
-  for (; bytes - i >= 4 * step; i += 4 * step) {
-    // All loads before the first store: `out` may be `a` or `b`.
-    const Vector v0 =
-        operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i));
-    const Vector v1 = operation(VectorOf<kShiftA>(tag, a, i + step),
-                                VectorOf<kShiftB>(tag, b, i + step));
-    const Vector v2 = operation(VectorOf<kShiftA>(tag, a, i + 2 * step),
-                                VectorOf<kShiftB>(tag, b, i + 2 * step));
-    const Vector v3 = operation(VectorOf<kShiftA>(tag, a, i + 3 * step),
-                                VectorOf<kShiftB>(tag, b, i + 3 * step));
-    StoreWords(v0, out + i);
-    StoreWords(v1, out + i + step);
-    StoreWords(v2, out + i + 2 * step);
-    StoreWords(v3, out + i + 3 * step);
+  for (; bytes - i >= 4 * step + kAheadBytes; i += 4 * step) {
+    const size_t ahead = i + kAheadBytes;
+    FetchLines(out + ahead, 4 * step);
+    if (a.bytes != out) FetchLines(a.bytes + ahead, 4 * step);
+    if (b.bytes != out && b.bytes != a.bytes) {
+      FetchLines(b.bytes + ahead, 4 * step);
+    }
+    PutFourVectors<kShiftA, kShiftB>(operation, a, b, i, out);
   }
-  for (; bytes - i >= step; i += step) {
-    const Vector v =
-        operation(VectorOf<kShiftA>(tag, a, i), VectorOf<kShiftB>(tag, b, i));
-    StoreWords(v, out + i);
-  }
-  for (; i < bytes; ++i) {
-    out[i] = static_cast<uint8_t>(
-        operation(unsigned{ByteOf(a, i)}, unsigned{ByteOf(b, i)}));
-  }
+  return i;
 }
 
-template <class Operation>
-HWY_INLINE void Combine(Operation operation, Operand a, Operand b, size_t bytes,
-                        uint8_t* out) {
-  if (a.shift == 0 && b.shift == 0) {
-    Loop<false, false>(operation, a, b, bytes, out);
-  } else if (a.shift == 0) {
-    Loop<false, true>(operation, a, b, bytes, out);
-  } else if (b.shift == 0) {
-    Loop<true, false>(operation, a, b, bytes, out);
-  } else {
-    Loop<true, true>(operation, a, b, bytes, out);
+template <bool kShiftA, bool kShiftB, class Operation>
+HWY_INLINE void Loop(Operation operation, Operand a, Operand b, size_t bytes,
+                     uint8_t* out) {
+  const size_t step = hn::Lanes(Tag()) * 8;
+  size_t i = 0;
+  if (HWY_UNLIKELY(bytes >= kAheadFromBytes)) {
+    i = LongLoop<kShiftA, kShiftB>(operation, a, b, bytes, out);
   }
+  for (; bytes - i >= 4 * step; i += 4 * step) {
+    PutFourVectors<kShiftA, kShiftB>(operation, a, b, i, out);
+  }
+  for (; bytes - i >= step; i += step) {
+    StoreWords(VectorAt<kShiftA, kShiftB>(operation, a, b, i), out + i);
+  }
+  for (; bytes - i >= 8; i += 8) {
+    const uint64_t word = operation(WordOf(a, i), WordOf(b, i));
+    std::memcpy(out + i, &word, sizeof(word));
+  }
+  for (; i < bytes; ++i) PutByte(operation, a, b, i, out);
 }
 
 struct And {
   HWY_INLINE Vector operator()(Vector a, Vector b) const {
     return hn::And(a, b);
   }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned b) const { return a & b; }
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t b) const { return a & b; }
 };
 struct Or {
   HWY_INLINE Vector operator()(Vector a, Vector b) const {
     return hn::Or(a, b);
   }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned b) const { return a | b; }
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t b) const { return a | b; }
 };
 struct Xor {
   HWY_INLINE Vector operator()(Vector a, Vector b) const {
     return hn::Xor(a, b);
   }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned b) const { return a ^ b; }
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t b) const { return a ^ b; }
 };
 struct AndNot {
   HWY_INLINE Vector operator()(Vector a, Vector b) const {
     return hn::AndNot(b, a);
   }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned b) const {
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t b) const {
     return a & ~b;
   }
 };
 struct Not {
   HWY_INLINE Vector operator()(Vector a, Vector) const { return hn::Not(a); }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned) const { return ~a; }
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t) const { return ~a; }
 };
 struct Copy {
   HWY_INLINE Vector operator()(Vector a, Vector) const { return a; }
-  HWY_INLINE unsigned operator()(unsigned a, unsigned) const { return a; }
+  HWY_INLINE uint64_t operator()(uint64_t a, uint64_t) const { return a; }
 };
 
-void AndKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-               unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(And(), {a, a_shift}, {b, b_shift}, bytes, out);
+// Loop, of the operation that `operation` names.
+template <bool kShiftA, bool kShiftB>
+HWY_INLINE void LoopOf(MaskOperation operation, Operand a, Operand b,
+                       size_t bytes, uint8_t* out) {
+  switch (operation) {
+    case MaskOperation::kAnd:
+      return Loop<kShiftA, kShiftB>(And(), a, b, bytes, out);
+    case MaskOperation::kOr:
+      return Loop<kShiftA, kShiftB>(Or(), a, b, bytes, out);
+    case MaskOperation::kXor:
+      return Loop<kShiftA, kShiftB>(Xor(), a, b, bytes, out);
+    case MaskOperation::kAndNot:
+      return Loop<kShiftA, kShiftB>(AndNot(), a, b, bytes, out);
+    case MaskOperation::kNot:
+      return Loop<kShiftA, kShiftB>(Not(), a, b, bytes, out);
+    case MaskOperation::kCopy:
+      return Loop<kShiftA, kShiftB>(Copy(), a, b, bytes, out);
+  }
 }
-void OrKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-              unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(Or(), {a, a_shift}, {b, b_shift}, bytes, out);
+
+void AndKernel(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  Loop<false, false>(And(), {a, 0}, {b, 0}, bytes, out);
 }
-void XorKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-               unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(Xor(), {a, a_shift}, {b, b_shift}, bytes, out);
+void OrKernel(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  Loop<false, false>(Or(), {a, 0}, {b, 0}, bytes, out);
 }
-void AndNotKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-                  unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(AndNot(), {a, a_shift}, {b, b_shift}, bytes, out);
+void XorKernel(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  Loop<false, false>(Xor(), {a, 0}, {b, 0}, bytes, out);
 }
-void NotKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-               unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(Not(), {a, a_shift}, {b, b_shift}, bytes, out);
+void AndNotKernel(const uint8_t* a, const uint8_t* b, size_t bytes,
+                  uint8_t* out) {
+  Loop<false, false>(AndNot(), {a, 0}, {b, 0}, bytes, out);
 }
-void CopyKernel(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-                unsigned b_shift, size_t bytes, uint8_t* out) {
-  Combine(Copy(), {a, a_shift}, {b, b_shift}, bytes, out);
+void NotKernel(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  Loop<false, false>(Not(), {a, 0}, {b, 0}, bytes, out);
+}
+void CopyKernel(const uint8_t* a, const uint8_t* b, size_t bytes,
+                uint8_t* out) {
+  Loop<false, false>(Copy(), {a, 0}, {b, 0}, bytes, out);
+}
+
+// Operands from bits `a_shift` and `b_shift` on, of which one is not 0.
+void CombineShiftedKernel(MaskOperation operation, const uint8_t* a,
+                          unsigned a_shift, const uint8_t* b, unsigned b_shift,
+                          size_t bytes, uint8_t* out) {
+  const Operand x = {a, a_shift};
+  const Operand y = {b, b_shift};
+  if (a_shift == 0) {
+    LoopOf<false, true>(operation, x, y, bytes, out);
+  } else if (b_shift == 0) {
+    LoopOf<true, false>(operation, x, y, bytes, out);
+  } else {
+    LoopOf<true, true>(operation, x, y, bytes, out);
+  }
+}
+
+// The bits of the bytes from `i` on, word by word.
+HWY_INLINE size_t CountWords(const uint8_t* bytes, size_t i, size_t count) {
+  size_t set = 0;
+  for (; count - i >= 8; i += 8) {
+    uint64_t word;
+    std::memcpy(&word, bytes + i, sizeof(word));
+    set += hwy::PopCount(word);
+  }
+  for (; i < count; ++i) set += hwy::PopCount(uint64_t{bytes[i]});
+  return set;
 }
 
 size_t CountKernel(const uint8_t* bytes, size_t count) {
+  // Adding the lanes up takes as long as so many bytes do.
+  if (count < 256) return CountWords(bytes, 0, count);
   const Tag tag;
   const size_t step = hn::Lanes(tag) * 8;
   Vector sum0 = hn::Zero(tag);
@@ -204,15 +291,8 @@ size_t CountKernel(const uint8_t* bytes, size_t count) {
     sum3 = hn::Add(sum3, bits_at(i + 3 * step));
   }
   for (; count - i >= step; i += step) sum0 = hn::Add(sum0, bits_at(i));
-  size_t set =
-      hn::ReduceSum(tag, hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3)));
-  for (; count - i >= 8; i += 8) {
-    uint64_t word;
-    std::memcpy(&word, bytes + i, sizeof(word));
-    set += hwy::PopCount(word);
-  }
-  for (; i < count; ++i) set += hwy::PopCount(uint64_t{bytes[i]});
-  return set;
+  const Vector sum = hn::Add(hn::Add(sum0, sum1), hn::Add(sum2, sum3));
+  return hn::ReduceSum(tag, sum) + CountWords(bytes, i, count);
 }
 
 // The first byte that is not `value`, 0 or 0xFF, or `count`.
@@ -255,11 +335,11 @@ HWY_EXPORT(XorKernel);
 HWY_EXPORT(AndNotKernel);
 HWY_EXPORT(NotKernel);
 HWY_EXPORT(CopyKernel);
+HWY_EXPORT(CombineShiftedKernel);
 HWY_EXPORT(CountKernel);
 HWY_EXPORT(FirstOtherKernel);
 
-using Kernel = void (*)(const uint8_t* a, unsigned a_shift, const uint8_t* b,
-                        unsigned b_shift, size_t bytes, uint8_t* out);
+using mask_algebra_internal::MaskOperation;
 
 // At most 8 bits, from bit `first` of `mask` on, as the lowest of the result.
 // Reads no byte that holds none of them.
@@ -297,27 +377,42 @@ struct Parts {
   size_t tail;
 };
 
-template <class Few>
-void Combine(const char* function, MaskView a, MaskView b, MaskSpan out,
-             Kernel kernel, Few few) {
-  MMSB_CHECK(a.bits() == b.bits(), "%s: a has %zu bits, b has %zu", function,
-             a.bits(), b.bits());
-  MMSB_CHECK(a.bits() == out.bits(), "%s: a has %zu bits, out has %zu",
-             function, a.bits(), out.bits());
-  const Parts parts(out);
-  const auto combine_few = [&](size_t first, size_t bits) {
-    if (bits == 0) return;
-    PutFewBits(out, first, bits,
-               few(FewBits(a, first, bits), FewBits(b, first, bits)));
-  };
-  combine_few(0, parts.head);
-  if (parts.bytes != 0) {
-    const MaskView a_body = a.Sub(parts.head, parts.bytes * 8);
-    const MaskView b_body = b.Sub(parts.head, parts.bytes * 8);
-    kernel(a_body.data(), a_body.first_bit(), b_body.data(), b_body.first_bit(),
-           parts.bytes, out.Sub(parts.head, parts.bytes * 8).data());
+// As the operation on the lowest bits of words; the bits above them are what
+// they will.
+unsigned CombineFew(MaskOperation operation, unsigned a, unsigned b) {
+  switch (operation) {
+    case MaskOperation::kAnd:
+      return a & b;
+    case MaskOperation::kOr:
+      return a | b;
+    case MaskOperation::kXor:
+      return a ^ b;
+    case MaskOperation::kAndNot:
+      return a & ~b;
+    case MaskOperation::kNot:
+      return ~a;
+    case MaskOperation::kCopy:
+      return a;
   }
-  combine_few(parts.tail_first(), parts.tail);
+  return 0;
+}
+
+const char* NameOf(MaskOperation operation) {
+  switch (operation) {
+    case MaskOperation::kAnd:
+      return "AndMasks";
+    case MaskOperation::kOr:
+      return "OrMasks";
+    case MaskOperation::kXor:
+      return "XorMasks";
+    case MaskOperation::kAndNot:
+      return "AndNotMasks";
+    case MaskOperation::kNot:
+      return "NotMask";
+    case MaskOperation::kCopy:
+      return "CopyMask";
+  }
+  return "";
 }
 
 // The first bit of `mask` that is not `value`, or mask.bits().
@@ -343,35 +438,58 @@ size_t FirstOther(MaskView mask, bool value) {
 
 }  // namespace
 
-void AndMasks(MaskView a, MaskView b, MaskSpan out) {
-  Combine("AndMasks", a, b, out, HWY_DYNAMIC_POINTER(AndKernel),
-          [](unsigned x, unsigned y) { return x & y; });
+namespace mask_algebra_internal {
+
+void AndBytes(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(AndKernel)(a, b, bytes, out);
+}
+void OrBytes(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(OrKernel)(a, b, bytes, out);
+}
+void XorBytes(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(XorKernel)(a, b, bytes, out);
+}
+void AndNotBytes(const uint8_t* a, const uint8_t* b, size_t bytes,
+                 uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(AndNotKernel)(a, b, bytes, out);
+}
+void NotBytes(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(NotKernel)(a, b, bytes, out);
+}
+void CopyBytes(const uint8_t* a, const uint8_t* b, size_t bytes, uint8_t* out) {
+  HWY_DYNAMIC_DISPATCH(CopyKernel)(a, b, bytes, out);
 }
 
-void OrMasks(MaskView a, MaskView b, MaskSpan out) {
-  Combine("OrMasks", a, b, out, HWY_DYNAMIC_POINTER(OrKernel),
-          [](unsigned x, unsigned y) { return x | y; });
+void CombineBits(MaskOperation operation, BytesOperation* on_bytes, MaskView a,
+                 MaskView b, MaskSpan out) {
+  MMSB_CHECK(a.bits() == b.bits(), "%s: a has %zu bits, b has %zu",
+             NameOf(operation), a.bits(), b.bits());
+  MMSB_CHECK(a.bits() == out.bits(), "%s: a has %zu bits, out has %zu",
+             NameOf(operation), a.bits(), out.bits());
+  const Parts parts(out);
+  const auto combine_few = [&](size_t first, size_t bits) {
+    if (bits == 0) return;
+    PutFewBits(out, first, bits,
+               CombineFew(operation, FewBits(a, first, bits),
+                          FewBits(b, first, bits)));
+  };
+  combine_few(0, parts.head);
+  if (parts.bytes != 0) {
+    const MaskView x = a.Sub(parts.head, parts.bytes * 8);
+    const MaskView y = b.Sub(parts.head, parts.bytes * 8);
+    uint8_t* const to = out.Sub(parts.head, parts.bytes * 8).data();
+    if (x.first_bit() == 0 && y.first_bit() == 0) {
+      on_bytes(x.data(), y.data(), parts.bytes, to);
+    } else {
+      HWY_DYNAMIC_DISPATCH(CombineShiftedKernel)(
+          operation, x.data(), x.first_bit(), y.data(), y.first_bit(),
+          parts.bytes, to);
+    }
+  }
+  combine_few(parts.tail_first(), parts.tail);
 }
 
-void XorMasks(MaskView a, MaskView b, MaskSpan out) {
-  Combine("XorMasks", a, b, out, HWY_DYNAMIC_POINTER(XorKernel),
-          [](unsigned x, unsigned y) { return x ^ y; });
-}
-
-void AndNotMasks(MaskView a, MaskView b, MaskSpan out) {
-  Combine("AndNotMasks", a, b, out, HWY_DYNAMIC_POINTER(AndNotKernel),
-          [](unsigned x, unsigned y) { return x & ~y; });
-}
-
-void NotMask(MaskView a, MaskSpan out) {
-  Combine("NotMask", a, a, out, HWY_DYNAMIC_POINTER(NotKernel),
-          [](unsigned x, unsigned) { return ~x; });
-}
-
-void CopyMask(MaskView a, MaskSpan out) {
-  Combine("CopyMask", a, a, out, HWY_DYNAMIC_POINTER(CopyKernel),
-          [](unsigned x, unsigned) { return x; });
-}
+}  // namespace mask_algebra_internal
 
 void FillMask(MaskSpan out, bool value) {
   const Parts parts(out);
@@ -385,6 +503,9 @@ void FillMask(MaskSpan out, bool value) {
 }
 
 size_t CountSet(MaskView mask) {
+  if (mask.first_bit() == 0 && mask.bits() % 8 == 0) {
+    return HWY_DYNAMIC_DISPATCH(CountKernel)(mask.data(), mask.bits() / 8);
+  }
   const Parts parts(mask);
   const auto few = [&](size_t first, size_t bits) {
     return bits == 0

@@ -1,6 +1,7 @@
 #include "device/simd/mask_algebra.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -96,28 +97,48 @@ TEST_P(MaskAlgebraTest, EveryShiftAndLength) {
   ExpectAll(0, 0, 0, 80'000);
 }
 
-// Masks so long that the output is written around the caches: in one call, and
-// in calls for pieces, which are not.
+// Masks so long that the operands are fetched ahead, or that the output is
+// written around the caches: in one call, and in calls for pieces, for which
+// neither is done.
 TEST_P(MaskAlgebraTest, LongMasksAreAsTheirPieces) {
-  constexpr size_t kPieceBits = 32 << 20;
-  const size_t bits = (12 << 20) * 8 + 12'345;
-  Mask a(bits / 8 + 16);
-  for (size_t i = 0; i + 8 <= a.size(); i += 8) {
-    const uint64_t word = random_();
-    std::memcpy(a.data() + i, &word, sizeof(word));
-  }
-  const Mask b(a.rbegin(), a.rend());
-  for (const Binary& binary : {kBinary[0], kBinary[2]}) {
-    const MaskView a_view(a, 5, bits), b_view(b, 0, bits);
-    Mask expected(a.size()), out(a.size());
-    for (size_t at = 0; at < bits; at += kPieceBits) {
-      const size_t piece = std::min(kPieceBits, bits - at);
-      binary.function(a_view.Sub(at, piece), b_view.Sub(at, piece),
-                      MaskSpan(expected, 11 + at, piece));
+  constexpr size_t kPieceBits = 64 << 13;
+  const auto expect_pieces = [&](std::span<const Binary> operations,
+                                 size_t bits) {
+    Mask a(bits / 8 + 16);
+    for (size_t i = 0; i + 8 <= a.size(); i += 8) {
+      const uint64_t word = random_();
+      std::memcpy(a.data() + i, &word, sizeof(word));
     }
-    binary.function(a_view, b_view, MaskSpan(out, 11, bits));
-    ASSERT_TRUE(std::ranges::equal(out, expected)) << binary.name;
-  }
+    const Mask b(a.rbegin(), a.rend());
+    for (const Binary& binary : operations) {
+      for (const auto& [a_first, b_first, out_first] :
+           {std::array<size_t, 3>{0, 0, 0}, {5, 0, 11}}) {
+        const MaskView a_view(a, a_first, bits), b_view(b, b_first, bits);
+        Mask expected(a.size()), out(a.size());
+        for (size_t at = 0; at < bits; at += kPieceBits) {
+          const size_t piece = std::min(kPieceBits, bits - at);
+          binary.function(a_view.Sub(at, piece), b_view.Sub(at, piece),
+                          MaskSpan(expected, out_first + at, piece));
+        }
+        binary.function(a_view, b_view, MaskSpan(out, out_first, bits));
+        ASSERT_TRUE(std::ranges::equal(out, expected)) << binary.name;
+
+        std::ranges::copy(a, out.begin());
+        const MaskSpan in_place(out, a_first, bits);
+        binary.function(in_place, b_view, in_place);
+        for (size_t at = 0; at < bits; at += kPieceBits) {
+          const size_t piece = std::min(kPieceBits, bits - at);
+          const MaskView is = MaskView(in_place).Sub(at, piece);
+          const MaskView was = MaskView(expected, out_first + at, piece);
+          Mask xored(MaskBytes(piece));
+          XorMasks(is, was, MaskSpan(xored, 0, piece));
+          ASSERT_TRUE(NoneSet(xored)) << binary.name << " in place";
+        }
+      }
+    }
+  };
+  expect_pieces(kBinary, (400 << 13) + 12'341);
+  expect_pieces(std::span(kBinary).subspan(2, 1), (12 << 23) + 12'345);
 }
 
 TEST_P(MaskAlgebraTest, TheOutputMayBeAnOperand) {
