@@ -61,10 +61,11 @@ void CondVar::Wait(Mutex& mutex) {
 bool CondVar::WaitUntil(Mutex& mutex, int64_t deadline, const Clock& clock) {
   const Clock& system = Clock::System();
   if (&clock == &system) return WaitUntilSystem(mutex, deadline);
-  while (clock.Now() < deadline) {
-    if (WaitUntilSystem(mutex, system.Now() + kPollNs)) return true;
-  }
-  return false;
+  if (clock.Now() >= deadline) return false;
+  // Returns also when it was too late for the notification: who sent it may
+  // have had the mutex in between, and the condition is to be looked at.
+  static_cast<void>(WaitUntilSystem(mutex, system.Now() + kPollNs));
+  return true;
 }
 
 bool CondVar::WaitUntilSystem(Mutex& mutex, int64_t deadline) {

@@ -87,7 +87,7 @@ class CondVar {
 
   // Waits for a notification or until `clock.Now()` is at least `deadline`, in
   // nanoseconds; false when that is so. A clock other than the system's cannot
-  // wake a thread: such a wait looks at it every millisecond of real time.
+  // wake a thread: such a wait returns every millisecond of real time.
   bool WaitUntil(Mutex& mutex, int64_t deadline,
                  const Clock& clock = Clock::System()) MMSB_REQUIRES(mutex);
 

@@ -194,5 +194,23 @@ TEST(CondVarTest, ANotificationEndsAWaitOnAManualClock) {
   notifier.join();
 }
 
+// As one does that comes when the wait has run out and waits for the mutex:
+// found by Memcheck, under which the end of a BackgroundThread hung.
+TEST(CondVarTest, ALostNotificationDoesNotHoldUpAWaitOnAManualClock) {
+  Mutex mutex;
+  CondVar changed;
+  const ManualClock clock;
+  bool ready = false;
+  std::thread changer([&] {
+    MutexLock lock(mutex);
+    ready = true;
+  });
+  {
+    MutexLock lock(mutex);
+    while (!ready) ASSERT_TRUE(changed.WaitUntil(mutex, 1, clock));
+  }
+  changer.join();
+}
+
 }  // namespace
 }  // namespace mmsb
