@@ -73,7 +73,7 @@ bool VanishAndRepair(size_t filled, bool take, size_t at) {
   }
   bool vanished = false;
   std::byte* taken = nullptr;
-  atomic_hook = {.action = [] { throw Vanished(); }, .at = at};
+  atomic_hook = {.action = [](void*) { throw Vanished(); }, .at = at};
   try {
     if (take) {
       taken = s.magazine->TakeNewest();

@@ -123,7 +123,10 @@ class Stopped {
 
   Stopped(Pool& pool, size_t at)
       : thread_([this, &pool, at] {
-          atomic_hook = {.action = [this] { Stop(); }, .at = at};
+          atomic_hook = {
+              .action = [](void* self) { static_cast<Stopped*>(self)->Stop(); },
+              .argument = this,
+              .at = at};
           for (int round = 0; round < 2; ++round) {
             for (void*& block : held_) {
               block = pool.Allocate();

@@ -2,10 +2,11 @@
 // thread-specific key free when it first needs one. One test: whoever gets the
 // key once keeps it.
 
+#include <pthread.h>
+
 #include <cstddef>
 #include <deque>
 #include <set>
-#include <thread>
 #include <vector>
 
 #include "allocator/check_policy.h"
@@ -52,7 +53,17 @@ TEST(NoThreadExitHooksTest, PoolsShareTheirListAndSlabsServeNothing) {
   for (int i = 0; i < 2; ++i) {
     ExpectWhole(pool);
     ExpectWhole(checked);
-    std::thread([&] { ExpectWhole(pool); }).join();
+    // Not std::thread, which takes a key in some libraries.
+    pthread_t thread;
+    ASSERT_EQ(pthread_create(
+                  &thread, nullptr,
+                  [](void* p) -> void* {
+                    ExpectWhole(*static_cast<LockFreePool*>(p));
+                    return nullptr;
+                  },
+                  &pool),
+              0);
+    ASSERT_EQ(pthread_join(thread, nullptr), 0);
   }
   EXPECT_EQ(pool.Stats().live(), 0u);
   EXPECT_EQ(pool.Stats().allocations(), 1200u);

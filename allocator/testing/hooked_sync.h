@@ -3,26 +3,27 @@
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
 
 #include "allocator/lockfree_sync.h"
 
 namespace mmsb {
 
 // Cuts a thread off in the midst of a call to a lock-free structure: what
-// stands in for SystemSync calls `action` before the calling thread's atomic
-// operation number `at`, counted from 0. The action may block, or throw where
-// the call is not noexcept. One for each thread, and none when `action` is
-// empty.
+// stands in for SystemSync calls `action(argument)` before the calling thread's
+// atomic operation number `at`, counted from 0. The action may block, or throw
+// where the call is not noexcept. One for each thread, and none when `action`
+// is null. Without a destructor, as structures are still used at the end of a
+// thread, when its thread_local objects are gone.
 //
-//   atomic_hook = {.action = [] { throw 1; }, .at = 3};
+//   atomic_hook = {.action = [](void*) { throw 1; }, .at = 3};
 struct AtomicHook {
-  std::function<void()> action;
+  void (*action)(void* argument) = nullptr;
+  void* argument = nullptr;
   size_t at = 0;
   size_t seen = 0;
 
   void Operation() {
-    if (action != nullptr && seen++ == at) action();
+    if (action != nullptr && seen++ == at) action(argument);
   }
 };
 inline thread_local AtomicHook atomic_hook;
