@@ -44,6 +44,7 @@ echo x >"${folders[0]}/input$n"
 echo "#100	NEW    cov: $((10 + n)) ft: $((20 + 2 * n)) corp: $n/9b exec/s: 50 rss: 30Mb"
 echo "#$((1000 + n))	DONE   cov: $((10 + n)) ft: $((20 + 2 * n)) corp: $n/9b exec/s: 50 rss: 30Mb"
 if [[ $0 == *bad* ]]; then printf "a$n" >"${prefix}crash-$n"; printf "bb$n" >"${prefix}crash-b$n"; fi
+if [[ $0 == *flaky* ]]; then printf "c$n" >"${prefix}timeout-$n"; echo "==1==ERROR: libFuzzer: timeout after 25 seconds"; fi
 if [[ $0 == *slow* ]]; then sleep 100; fi
 """
 
@@ -99,6 +100,16 @@ class ContinuousTest(unittest.TestCase):
         self.assertIn("3 bytes, reduced to 3", reports)
         self.assertEqual(sum("NEW BUG" in line for line in self.said), 2)
         self.assertEqual(len(self.fleet("bad").bugs()), 2)
+
+    def test_what_is_not_seen_again_is_named_so(self):
+        ship = self.fleet("flaky")
+        for _ in range(2):
+            ship.slice("flaky", 1)
+        (once,) = ship.bugs()
+        self.assertEqual(once["what"], "timeout, not seen again when the input was run alone")
+        self.assertEqual(once["count"], 2)
+        self.assertIn("2 bytes, reduced to 2", (self.out / once["path"]).read_text())
+        self.assertFalse([line for line in self.said if "NEW BUG" in line])
 
     def test_a_merge_cut_off_loses_nothing(self):
         ship = self.fleet("one")

@@ -38,9 +38,12 @@ def kind(log):
     return f"{match.group(1)}: {match.group(2)}" if match else "crash"
 
 
-def signature(log):
-    """(a short name for files, what it is in words, frames)"""
+def signature(log, again=True):
+    """(a short name for files, what it is in words, frames); `again`: it was seen when the input was run alone"""
     what, stack = kind(log), frames(log)
+    if not again:
+        # As of a time limit that ran out while the machine was busy, or asleep.
+        what += ", not seen again when the input was run alone"
     digest = hashlib.sha1("\n".join([what] + stack).encode()).hexdigest()[:12]
     return digest, what, stack
 

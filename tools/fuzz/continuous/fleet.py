@@ -124,7 +124,7 @@ class Fleet:
         progress = libfuzzer.parse(log)
         found = [path for path in files(work) if path.name.split("-")[0] in ("crash", "timeout", "oom", "leak")]
         for path in found:
-            self._keep_crash(target, path, work)
+            self._keep_crash(target, path, work, log)
         with self._lock:
             entry = self._note(name, time.monotonic() - started, progress)
             count = len(self._history[name])
@@ -164,14 +164,13 @@ class Fleet:
 
     # --- crashes
 
-    def _keep_crash(self, target, path, work):
-        """A folder for the bug, if it is a new one; else its count."""
+    def _keep_crash(self, target, path, work, slice_log):
+        """A folder for the bug, if it is a new one; else its count. `slice_log` is of the run that found it."""
         code, log = self._runner.run(self._command(target, str(path)), 120, work, self._printing())
         if code is None and self._runner.stopped:
             return
-        if code == 0:
-            log = "It did not happen again when the input was run alone.\n" + log
-        digest, what, stack = crashes.signature(log)
+        again = code != 0
+        digest, what, stack = crashes.signature(log if again else slice_log, again)
         bug = self._out / "crashes" / target.name / digest
         with self._lock:
             known = bug.exists()
@@ -184,10 +183,10 @@ class Fleet:
             return
         aside = bug.parent / (digest + ".new")
         shutil.copyfile(path, aside / "input")
-        reduced = self._reduce(target, path, digest, work)
+        reduced = self._reduce(target, path, digest, work) if again else path
         shutil.copyfile(reduced, aside / "reduced")
         _, log = self._runner.run(self._command(target, str(reduced)), 120, work, self._printing())
-        (aside / "log").write_text(log)
+        (aside / "log").write_text(log if again else slice_log)
         (aside / "what").write_text(what)
         (aside / "count").write_text("1")
         data = reduced.read_bytes()
@@ -200,7 +199,7 @@ class Fleet:
         )
         if not self._runner.stopped:
             aside.rename(bug)
-            self._say(f"{target.name}: NEW BUG: {what}: {bug}/report.md")
+            self._say(f"{target.name}: {'NEW BUG' if again else 'once'}: {what}: {bug}/report.md")
 
     @staticmethod
     def _printing():
