@@ -4,12 +4,12 @@ import html
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222; background: #fff; }
-table { border-collapse: collapse; } th, td { padding: .3em .8em; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; } .bad { color: #b00020; font-weight: 600; }
+table { border-collapse: collapse; } th, td { padding: .3em .6em; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; } td.later { text-align: left; color: #777; } .bad { color: #b00020; font-weight: 600; }
 svg { background: #f6f6f6; } polyline { fill: none; stroke: #1a5fb4; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 caption { text-align: left; padding-bottom: .5em; }
 """
-_WIDTH, _HEIGHT = 180, 36
+_WIDTH, _HEIGHT = 130, 32
 
 
 def curve(points):
@@ -17,6 +17,8 @@ def curve(points):
     if not points:
         return ""
     points = _thinned(points)
+    if len(points) == 1:
+        points = [(points[0][0] - 1, points[0][1])] + points
     left, right = points[0][0], max(points[-1][0], points[0][0] + 1)
     top = max(y for _, y in points) or 1
     path = " ".join(
@@ -41,7 +43,7 @@ def page(rows, crashes, seconds, refresh):
         f"<meta http-equiv=refresh content={refresh}>" if refresh else "",
         f"<style>{_STYLE}</style><h1>Fuzzing</h1>",
         f"<p>{len(rows)} targets, {seconds / 3600:.2f} hours of all cores together, "
-        f"<span class={'bad' if crashes else 'good'}>{len(crashes)} bugs</span></p>",
+        f"<span class={'bad' if crashes else 'good'}>{len(crashes)} bug{'' if len(crashes) == 1 else 's'}</span></p>",
     ]
     if crashes:
         out.append("<table><tr><th>bug<th>target<th>seen")
@@ -53,12 +55,12 @@ def page(rows, crashes, seconds, refresh):
         out.append("</table><p>")
     out.append(
         "<table><caption>Curves begin at 0 and run over the time that the target had.</caption>"
-        "<tr><th>target<th>coverage<th><th>executions/s<th><th>corpus<th><th>bytes<th>minutes"
+        "<tr><th>target<th colspan=2>coverage<th colspan=2>executions/s<th colspan=2>corpus<th>bytes<th>minutes"
     )
     for name in sorted(rows):
         history = rows[name]
         if not history:
-            out.append(f"<tr><td>{html.escape(name)}<td colspan=8>not yet")
+            out.append(f"<tr><td>{html.escape(name)}<td colspan=8 class=later>not yet")
             continue
         rate = [(h["seconds"], h["executions"] / max(h["slice_seconds"], 1e-3)) for h in history]
         last = history[-1]
