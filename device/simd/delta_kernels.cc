@@ -70,7 +70,7 @@ HWY_INLINE void CompressFew(uint64_t word, const uint8_t* HWY_RESTRICT from,
 // Appends the changed bytes of each word to the payload, which has room for all
 // bytes: so at a word of 64 bytes there is room for 64 more.
 struct AppendPayload {
-  static constexpr bool kIgnores = false;
+  static constexpr bool kOnlyCounts = false;
 
   HWY_INLINE void operator()(uint64_t word, size_t i) {
     const size_t count = hwy::PopCount(word);
@@ -92,8 +92,9 @@ size_t MakeDeltaKernel(const uint8_t* HWY_RESTRICT before,
                        const uint8_t* HWY_RESTRICT after, size_t bytes,
                        uint8_t* HWY_RESTRICT mask,
                        uint8_t* HWY_RESTRICT payload) {
-  AppendPayload append{after, bytes, payload};
-  return MaskLoop(before, after, bytes, mask, append);
+  return MaskLoop(before, after, bytes, mask,
+                  AppendPayload{after, bytes, payload})
+      .size;
 }
 
 // Writes the bytes at `from`, in order, to those of the 64 bytes at `page`

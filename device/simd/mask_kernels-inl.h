@@ -112,126 +112,202 @@ HWY_INLINE uint64_t PartialWordOf(ByteTag tag, const uint8_t* before,
 constexpr size_t kTurnWords = 4;
 constexpr size_t kTurnBytes = kTurnWords * kWordBytes;
 
-// Words that MaskPart assembles in one turn. Where a word is made of four
-// vectors the compiler would assemble several words in vectors, too, which is
-// slower than one word after another in a register.
-#if HWY_MAX_BYTES <= 16
-constexpr size_t kMaskWords = 1;
-#else
-constexpr size_t kMaskWords = kTurnWords;
-#endif
+// Bytes of which the mask is made before it is counted or moved to its place.
+constexpr size_t kBlockBytes = 4096;
 
-// From so many bytes on no cache is taken to hold the two inputs: then the mask
-// is written around the caches, so that its lines are not read before, and the
-// inputs are asked for ahead of the loads, as the hardware itself does not over
-// the ends of pages.
+// Whether bits are counted by an instruction on vectors: then those of a block
+// are counted together, and its words need not come through other registers.
+constexpr bool kCountsInVectors = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL;
+
+// From so many bytes on the inputs lie beyond the cache that the hardware
+// fetches ahead from by itself: they are asked for kAheadBytes before their
+// use.
+constexpr size_t kAheadFromBytes = size_t{1} << 20;
+constexpr size_t kAheadBytes = 1024;
+
+// From so many bytes on no cache is taken to hold the two inputs. Then the mask
+// is written around the caches, a block at a time, so that its lines are not
+// read before; and the inputs are not asked for ahead, which gains nothing
+// there.
 constexpr size_t kStreamBytes = size_t{32} << 20;
-constexpr size_t kAheadBytes = 4096;
 
-// Calls visit(word, i) for each of the words that is not 0.
-template <size_t kWords, class Visit>
-HWY_INLINE void VisitWords(const uint64_t (&words)[kWords], size_t i,
-                           Visit& visit) {
-  if constexpr (!Visit::kIgnores) {
+// A MaskLoop's visitor that has the bits counted and sees no word.
+struct OnlyCount {
+  static constexpr bool kOnlyCounts = true;
+  size_t differing = 0;
+};
+
+// Keeps the compiler from making one vector of words of the mask that are
+// stored beside each other: the moves into it take longer than the stores.
+HWY_INLINE void Apart() { asm volatile("" : : : "memory"); }
+
+// The mask of the kTurnBytes bytes from `i` on, to `out`.
+template <bool kAhead, bool kCounts, class Visit>
+HWY_INLINE void MaskTurn(const uint8_t* HWY_RESTRICT before,
+                         const uint8_t* HWY_RESTRICT after, size_t i,
+                         uint8_t* HWY_RESTRICT out, Visit& visit) {
+  const ByteTag tag;
+  before += i;
+  after += i;
+  if constexpr (kAhead) {
+    for (size_t w = 0; w < kTurnWords; ++w) {
+      hwy::Prefetch(before + w * kWordBytes + kAheadBytes);
+      hwy::Prefetch(after + w * kWordBytes + kAheadBytes);
+    }
+  }
+  uint64_t words[kTurnWords];
+  for (size_t w = 0; w < kTurnWords; ++w) {
+    words[w] = WordOf(tag, before + w * kWordBytes, after + w * kWordBytes);
+    std::memcpy(out + w * 8, &words[w], sizeof(words[w]));
+    Apart();
+    if constexpr (kCounts) visit.differing += hwy::PopCount(words[w]);
+  }
+  if constexpr (!Visit::kOnlyCounts) {
     uint64_t any = 0;
-    for (size_t w = 0; w < kWords; ++w) any |= words[w];
+    for (size_t w = 0; w < kTurnWords; ++w) any |= words[w];
     if (any == 0) return;
-    for (size_t w = 0; w < kWords; ++w) {
+    for (size_t w = 0; w < kTurnWords; ++w) {
       if (words[w] != 0) visit(words[w], i + w * kWordBytes);
     }
   }
 }
 
+// The masks of whole blocks from byte `i` on, for as long as `left` bytes are
+// left; returns where it ended. The mask of the block at `i` is made at
+// put.PlaceOf(i).
+template <bool kAhead, class Visit, class Put>
+HWY_INLINE size_t MaskBlocks(const uint8_t* HWY_RESTRICT before,
+                             const uint8_t* HWY_RESTRICT after, size_t i,
+                             size_t end, size_t left, Visit& visit,
+                             const Put& put) {
+  const hn::ScalableTag<uint64_t> tag;
+  const hn::Repartition<uint8_t, decltype(tag)> byte_tag;
+  auto sum = hn::Zero(tag);
+  for (; end - i >= left; i += kBlockBytes) {
+    uint8_t* const out = put.PlaceOf(i);
+    for (size_t j = 0; j < kBlockBytes; j += kTurnBytes) {
+      MaskTurn<kAhead, Visit::kOnlyCounts && !kCountsInVectors>(
+          before, after, i + j, out + j / 8, visit);
+    }
+    if constexpr (Visit::kOnlyCounts && kCountsInVectors) {
+      for (size_t j = 0; j < kBlockBytes / 8; j += hn::Lanes(byte_tag)) {
+        const auto bits = hn::BitCast(tag, hn::LoadU(byte_tag, out + j));
+        sum = hn::Add(sum, hn::PopulationCount(bits));
+      }
+    }
+    put.Finish(i);
+  }
+  if constexpr (Visit::kOnlyCounts && kCountsInVectors) {
+    visit.differing += hn::ReduceSum(tag, sum);
+  }
+  return i;
+}
+
+// Where MaskBlocks puts a mask: in its place,
+struct InPlace {
+  HWY_INLINE uint8_t* PlaceOf(size_t i) const { return mask + i / 8; }
+  HWY_INLINE void Finish(size_t) const {}
+  uint8_t* mask;
+};
+
+// or in a buffer, and from there around the caches to its place, which is
+// aligned to a line.
+struct AroundCaches {
+  HWY_INLINE uint8_t* PlaceOf(size_t) const {
+    return reinterpret_cast<uint8_t*>(block);
+  }
+  HWY_INLINE void Finish(size_t i) const {
+    const hn::CappedTag<uint64_t, 8> tag;
+    auto* const out = reinterpret_cast<uint64_t*>(mask + i / 8);
+    for (size_t w = 0; w < kBlockBytes / kWordBytes; w += hn::Lanes(tag)) {
+      hn::Stream(hn::Load(tag, block + w), tag, out + w);
+    }
+  }
+  uint8_t* mask;
+  uint64_t* block;
+};
+
+// Stores the lowest `count` bytes of a word, 1 to 8.
+HWY_INLINE void StoreSome(uint64_t word, size_t count, uint8_t* out) {
+  const auto store = [&](auto part, size_t at) {
+    std::memcpy(out + at, &part, sizeof(part));
+  };
+  if (count == 8) {
+    store(word, 0);
+  } else if (count >= 4) {
+    store(static_cast<uint32_t>(word), 0);
+    store(static_cast<uint32_t>(word >> ((count - 4) * 8)), count - 4);
+  } else {
+    store(static_cast<uint8_t>(word), 0);
+    store(static_cast<uint8_t>(word >> (count / 2 * 8)), count / 2);
+    store(static_cast<uint8_t>(word >> ((count - 1) * 8)), count - 1);
+  }
+}
+
 // The bytes from `i` to `end` of MaskLoop; `i` is a multiple of 8.
 template <class Visit>
-HWY_INLINE size_t MaskPart(const uint8_t* HWY_RESTRICT before,
-                           const uint8_t* HWY_RESTRICT after, size_t i,
-                           size_t end, uint8_t* HWY_RESTRICT mask,
-                           Visit& visit) {
+HWY_INLINE void MaskPart(const uint8_t* HWY_RESTRICT before,
+                         const uint8_t* HWY_RESTRICT after, size_t i,
+                         size_t end, uint8_t* HWY_RESTRICT mask, Visit& visit) {
   const ByteTag tag;
-  size_t differing = 0;
-  for (; end - i >= kMaskWords * kWordBytes; i += kMaskWords * kWordBytes) {
-    // All loads before the first store: faster where mask and inputs lie at the
-    // same offset in their pages.
-    uint64_t words[kMaskWords];
-    for (size_t w = 0; w < kMaskWords; ++w) {
-      words[w] =
-          WordOf(tag, before + i + w * kWordBytes, after + i + w * kWordBytes);
+  const auto meet = [&](uint64_t word) HWY_ATTR {
+    if constexpr (Visit::kOnlyCounts) {
+      visit.differing += hwy::PopCount(word);
+    } else if (word != 0) {
+      visit(word, i);
     }
-    for (size_t w = 0; w < kMaskWords; ++w) {
-      differing += hwy::PopCount(words[w]);
-      std::memcpy(mask + i / 8 + w * 8, &words[w], sizeof(words[w]));
-    }
-    VisitWords(words, i, visit);
+  };
+  i = MaskBlocks<false>(before, after, i, end, kBlockBytes, visit,
+                        InPlace{mask});
+  for (; end - i >= kTurnBytes; i += kTurnBytes) {
+    MaskTurn<false, Visit::kOnlyCounts>(before, after, i, mask + i / 8, visit);
   }
-  while (i < end) {
-    const size_t count = HWY_MIN(end - i, kWordBytes);
-    const uint64_t words[1] = {
-        count == kWordBytes ? WordOf(tag, before + i, after + i)
-                            : PartialWordOf(tag, before + i, after + i, count)};
-    differing += hwy::PopCount(words[0]);
-    std::memcpy(mask + i / 8, &words[0], (count + 7) / 8);
-    VisitWords(words, i, visit);
-    i += count;
+  for (; end - i >= kWordBytes; i += kWordBytes) {
+    const uint64_t word = WordOf(tag, before + i, after + i);
+    std::memcpy(mask + i / 8, &word, sizeof(word));
+    meet(word);
   }
-  return differing;
+  if (i != end) {
+    const uint64_t word = PartialWordOf(tag, before + i, after + i, end - i);
+    StoreSome(word, (end - i + 7) / 8, mask + i / 8);
+    meet(word);
+  }
 }
 
-#if HWY_TARGET != HWY_SCALAR
-// The bytes from `*i` on, as far as whole lines of the mask go and there is
-// something to ask for ahead.
+// MaskLoop, of so many bytes that caches matter.
 template <class Visit>
-HWY_INLINE size_t MaskStream(const uint8_t* HWY_RESTRICT before,
-                             const uint8_t* HWY_RESTRICT after, size_t* i,
-                             size_t end, uint8_t* HWY_RESTRICT mask,
-                             Visit& visit) {
-  constexpr size_t kWords = 8;
-  constexpr size_t kLineBytes = kWords * kWordBytes;
-  const ByteTag tag;
-  const hn::Full128<uint64_t> pair;
-  size_t differing = 0;
-  for (; end - *i >= kLineBytes + kAheadBytes; *i += kLineBytes) {
-    const uint8_t* const b = before + *i;
-    const uint8_t* const a = after + *i;
-    uint64_t words[kWords];
-    for (size_t w = 0; w < kWords; ++w) {
-      hwy::Prefetch(b + w * kWordBytes + kAheadBytes);
-      hwy::Prefetch(a + w * kWordBytes + kAheadBytes);
-    }
-    for (size_t w = 0; w < kWords; ++w) {
-      words[w] = WordOf(tag, b + w * kWordBytes, a + w * kWordBytes);
-      differing += hwy::PopCount(words[w]);
-    }
-    auto* const line = reinterpret_cast<uint64_t*>(mask + *i / 8);
-    for (size_t w = 0; w < kWords; w += 2) {
-      hn::Stream(hn::Dup128VecFromValues(pair, words[w], words[w + 1]), pair,
-                 line + w);
-    }
-    VisitWords(words, *i, visit);
-  }
-  hwy::FlushStream();
-  return differing;
-}
-#endif
-
-// Writes the mask of where `bytes` bytes differ, and returns how many do; calls
-// visit(word, i) for each word of it that is not 0, in order, where i is the
-// first byte that the word describes. A Visit with kIgnores is never called.
-template <class Visit>
-HWY_INLINE size_t MaskLoop(const uint8_t* HWY_RESTRICT before,
-                           const uint8_t* HWY_RESTRICT after, size_t bytes,
-                           uint8_t* HWY_RESTRICT mask, Visit& visit) {
+HWY_NOINLINE Visit MaskLong(const uint8_t* HWY_RESTRICT before,
+                            const uint8_t* HWY_RESTRICT after, size_t bytes,
+                            uint8_t* HWY_RESTRICT mask, Visit visit) {
   size_t i = 0;
-  size_t differing = 0;
-#if HWY_TARGET != HWY_SCALAR
-  if (bytes >= kStreamBytes) {
+  if (bytes < kStreamBytes) {
+    i = MaskBlocks<true>(before, after, i, bytes, kBlockBytes + kAheadBytes,
+                         visit, InPlace{mask});
+  } else {
     const size_t to_line = (0 - reinterpret_cast<uintptr_t>(mask)) % 64;
-    differing += MaskPart(before, after, 0, to_line * 8, mask, visit);
-    i = to_line * 8;
-    differing += MaskStream(before, after, &i, bytes, mask, visit);
+    MaskPart(before, after, i, to_line * 8, mask, visit);
+    alignas(64) uint64_t block[kBlockBytes / kWordBytes];
+    i = MaskBlocks<false>(before, after, to_line * 8, bytes, kBlockBytes, visit,
+                          AroundCaches{mask, block});
+    hwy::FlushStream();
   }
-#endif
-  return differing + MaskPart(before, after, i, bytes, mask, visit);
+  MaskPart(before, after, i, bytes, mask, visit);
+  return visit;
+}
+
+// Writes the mask of where `bytes` bytes differ. The visitor, as it is
+// afterwards, is returned: an OnlyCount has counted how many differ; another is
+// called, visit(word, i), for each word of the mask that is not 0, in order,
+// where i is the first byte that the word describes.
+template <class Visit>
+HWY_INLINE Visit MaskLoop(const uint8_t* HWY_RESTRICT before,
+                          const uint8_t* HWY_RESTRICT after, size_t bytes,
+                          uint8_t* HWY_RESTRICT mask, Visit visit) {
+  if (HWY_UNLIKELY(bytes >= kAheadFromBytes)) {
+    return MaskLong(before, after, bytes, mask, visit);
+  }
+  MaskPart(before, after, 0, bytes, mask, visit);
+  return visit;
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -21,15 +21,10 @@ namespace mmsb {
 namespace HWY_NAMESPACE {
 namespace {
 
-struct Ignore {
-  static constexpr bool kIgnores = true;
-};
-
 size_t GenerateMaskKernel(const uint8_t* HWY_RESTRICT before,
                           const uint8_t* HWY_RESTRICT after, size_t bytes,
                           uint8_t* HWY_RESTRICT mask) {
-  Ignore ignore;
-  return MaskLoop(before, after, bytes, mask, ignore);
+  return MaskLoop(before, after, bytes, mask, OnlyCount()).differing;
 }
 
 // Whether any of the kTurnBytes bytes differs.
