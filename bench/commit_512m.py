@@ -14,7 +14,11 @@ the clock and of the processor (user and system), and the peak of the memory of 
   xdelta3        -e -1 -S none: the fastest level, without secondary compression
   borg create    -C none, without encryption; the second archive of a repository with the first
 
-A tool that is not there is named and left out.
+Then that store's second epoch is checked out, beside cp of the same bytes, and cp and a sync, as
+a checkout is synced before it has its name; all of the store is verified; and its first epoch is
+pruned. What is aimed for of 512 MiB is printed with whether it was met.
+
+A tool that is not there is named and left out, but for cmp and cp.
 """
 
 import argparse
@@ -33,6 +37,11 @@ import time
 
 PAGE_BYTES = 4096
 CHANGED_BYTES = 16
+
+# Of 512 MiB.
+MOST_OF_CMP = 1.5
+MOST_STORED_BYTES = 150_000
+MOST_OF_CP = 2.0
 
 
 def make_files(folder, mib, adjacent):
@@ -84,8 +93,12 @@ def timed(command, codes=(0,), **options):
     done = subprocess.run(command, stderr=subprocess.PIPE, **options)
     took = time.perf_counter() - started
     if done.returncode not in codes:
-        raise SystemExit("%s failed: %s" % (command[0], done.stderr.decode().strip()))
+        raise SystemExit(failure(command, done.returncode, done.stderr.decode().strip()))
     return took, processor_seconds() - used
+
+
+def failure(command, code, said=""):
+    return "'%s' ended with %d%s" % (" ".join(command), code, said and ": " + said)
 
 
 def peak_mib(command, codes=(0,), **options):
@@ -107,7 +120,7 @@ def peak_mib(command, codes=(0,), **options):
             peak = max(peak, int(found.group(2)))
         time.sleep(0.001)
     if process.returncode not in codes:
-        raise SystemExit("%s failed" % command[0])
+        raise SystemExit(failure(command, process.returncode))
     return peak / 1024
 
 
@@ -134,12 +147,31 @@ class Mmsb:
         result = execute([self.program, "commit", self.store, after], stdout=subprocess.DEVNULL)
         return result, bytes_of(self.store) - bytes_of(self.first)
 
-    def check(self, after):
+    def check(self, after, changed):
         """What was timed must be right."""
         out = self.store + ".out"
-        timed([self.program, "checkout", self.store, "2", out], stdout=subprocess.DEVNULL)
-        timed(["cmp", out, after])
+        self.checkout(timed, out)
+        must_be_equal(out, after)
         os.remove(out)
+
+    def checkout(self, execute, out):
+        return execute([self.program, "checkout", self.store, "2", out], stdout=subprocess.DEVNULL)
+
+    def verify(self, execute):
+        return execute([self.program, "verify", self.store], stdout=subprocess.DEVNULL)
+
+    def prune(self, execute):
+        return execute([self.program, "prune", self.store, "2"], stdout=subprocess.DEVNULL)
+
+
+def must_be_equal(one, other):
+    with open(one, "rb") as file, open(other, "rb") as beside:
+        while True:
+            block = file.read(1 << 22)
+            if block != beside.read(1 << 22):
+                raise SystemExit("'%s' and '%s' differ" % (one, other))
+            if not block:
+                return
 
 
 class Cmp:
@@ -157,12 +189,17 @@ class Cmp:
         pass
 
     def run(self, execute, before, after):
+        # 1 says that they differ; cmp -l of diffutils 3.12 ends with 0 all the same, so what it
+        # printed is what is checked.
         with open(self.out, "wb") as out:
-            result = execute([self.program, "-l", before, after], codes=(1,), stdout=out)
+            result = execute([self.program, "-l", before, after], codes=(0, 1), stdout=out)
         return result, os.path.getsize(self.out)
 
-    def check(self, after):
-        pass
+    def check(self, after, changed):
+        with open(self.out, "rb") as out:
+            lines = sum(1 for _ in out)
+        if lines != changed:
+            raise SystemExit("cmp -l printed %d bytes; %d were changed" % (lines, changed))
 
 
 class Xdelta:
@@ -183,7 +220,7 @@ class Xdelta:
         command = [self.program, "-e", "-1", "-S", "none", "-f", "-s", before, after, self.out]
         return execute(command), os.path.getsize(self.out)
 
-    def check(self, after):
+    def check(self, after, changed):
         pass
 
 
@@ -232,7 +269,7 @@ class Borg:
         result = self.create(execute, "after", after)
         return result, bytes_of(self.repository) - bytes_of(self.first)
 
-    def check(self, after):
+    def check(self, after, changed):
         pass
 
 
@@ -266,7 +303,7 @@ def measure(tools, folder, mib, rounds, adjacent):
             times[tool.name].append(taken)
     peaks = {tool.name: tool.run(peak_mib, before, after)[0] for tool in tools}
     for tool in tools:
-        tool.check(after)
+        tool.check(after, pages * CHANGED_BYTES)
 
     medians = {
         name: tuple(statistics.median(column) for column in zip(*values))
@@ -289,12 +326,84 @@ def measure(tools, folder, mib, rounds, adjacent):
                 tool.name,
                 seconds,
                 "%.3f-%.3f" % (min(clock), max(clock)),
-                "%.2f" % (seconds / medians[Cmp.name][0]) if Cmp.name in medians else "-",
+                "%.2f" % (seconds / medians[Cmp.name][0]),
                 processor,
                 sizes[tool.name],
                 peaks[tool.name],
             )
         )
+    return medians[Mmsb.name][0] / medians[Cmp.name][0], sizes[Mmsb.name], after
+
+
+def copy(source, out, execute):
+    return execute(["cp", source, out])
+
+
+def copy_and_sync(source, out, execute):
+    # One process, as a shell's own time is not cp's.
+    return execute(["sh", "-c", 'cp "$0" "$1" && exec sync "$1"', source, out])
+
+
+def measure_store(mmsb, folder, after, rounds):
+    """Checkout beside cp, verify and prune of the store that holds both versions."""
+    out = os.path.join(folder, "out")
+    ways = {
+        "mmsb checkout": lambda execute: mmsb.checkout(execute, out),
+        "cp": lambda execute: copy(after, out, execute),
+        "cp and sync": lambda execute: copy_and_sync(after, out, execute),
+        "mmsb verify": mmsb.verify,
+    }
+    times = {name: [] for name in ways}
+    peaks = {}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            if os.path.exists(out):
+                os.remove(out)
+            os.sync()
+            if number < rounds:
+                times[name].append(way(timed))
+            elif name != "cp and sync":
+                peaks[name] = way(peak_mib)
+
+    # A copy, as each prune needs a store that is not yet pruned.
+    unpruned = mmsb.store + ".unpruned"
+    os.rename(mmsb.store, unpruned)
+    sizes = []
+    for number in range(rounds + 1):
+        subprocess.run(["cp", "-r", "--reflink=auto", unpruned, mmsb.store], check=True)
+        os.sync()
+        if number < rounds:
+            times.setdefault("mmsb prune", []).append(mmsb.prune(timed))
+            sizes = [bytes_of(unpruned), bytes_of(mmsb.store)]
+        else:
+            peaks["mmsb prune"] = mmsb.prune(peak_mib)
+            mmsb.check(after, 0)
+            mmsb.verify(timed)
+        shutil.rmtree(mmsb.store)
+    os.rename(unpruned, mmsb.store)
+
+    medians = {name: statistics.median(pair[0] for pair in pairs) for name, pairs in times.items()}
+    print("%-22s%8s%16s%9s%11s%12s%9s" % ("", "seconds", "fastest-slowest", "x cp", "processor", "", "memory"))
+    for name, pairs in times.items():
+        clock = [pair[0] for pair in pairs]
+        print(
+            "%-22s%8.3f%16s%9.2f%9.3f s%12s%9s"
+            % (
+                name,
+                medians[name],
+                "%.3f-%.3f" % (min(clock), max(clock)),
+                medians[name] / medians["cp"],
+                statistics.median(pair[1] for pair in pairs),
+                "",
+                "%.0f MiB" % peaks[name] if name in peaks else "",
+            )
+        )
+    print("the store before and after the prune of epoch 1: %d and %d bytes" % tuple(sizes))
+    return medians["mmsb checkout"] / medians["cp"]
+
+
+def aim(what, seen, most, form):
+    print("%-44s%14s  aim %-14s%s" % (what, form % seen, form % most, "met" if seen <= most else "MISSED"))
 
 
 def main():
@@ -303,21 +412,28 @@ def main():
     parser.add_argument("--mib", type=int, default=512, help="size of the file (default 512)")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions (default 5)")
     parser.add_argument("--dir", help="where to work, on the file system to be measured")
+    parser.add_argument("--without", nargs="*", default=[], metavar="TOOL", help="xdelta3, borg: leave it out")
     options = parser.parse_args()
     if options.mib < 1 or options.rounds < 1:
         parser.error("--mib and --rounds must be at least 1")
+    for program in ("cmp", "cp"):
+        if shutil.which(program) is None:
+            parser.error("%s is not installed: there is nothing to compare with" % program)
     where = os.path.join(
         os.environ.get("BUILD_WORKING_DIRECTORY", os.getcwd()), options.dir or ""
     )
-    needed = 6 * options.mib << 20
+    needed = 8 * options.mib << 20
     if shutil.disk_usage(where).free < needed:
         parser.error("'%s' has less room than the %d MiB needed" % (where, needed >> 20))
 
     with tempfile.TemporaryDirectory(prefix="mmsb-bench-", dir=where) as folder:
-        tools = [Mmsb(os.path.abspath(options.mmsb), folder)]
+        mmsb = Mmsb(os.path.abspath(options.mmsb), folder)
+        tools = [mmsb]
         print("%s, %s" % (datetime.date.today(), machine()))
         for program, tool in (("cmp", Cmp), ("xdelta3", Xdelta), ("borg", Borg)):
             found = shutil.which(program)
+            if program in options.without:
+                continue
             if found:
                 tools.append(tool(found, folder))
             else:
@@ -326,7 +442,12 @@ def main():
             print("  %s" % tool.version())
         sys.stdout.flush()
         for adjacent in (False, True):
-            measure(tools, folder, options.mib, options.rounds, adjacent)
+            of_cmp, stored, after = measure(tools, folder, options.mib, options.rounds, adjacent)
+            of_cp = measure_store(mmsb, folder, after, options.rounds)
+            if options.mib == 512:
+                aim("second commit, x cmp -l", of_cmp, MOST_OF_CMP, "%.2f")
+                aim("stored for it, bytes", stored, MOST_STORED_BYTES, "%d")
+                aim("checkout, x cp", of_cp, MOST_OF_CP, "%.2f")
             sys.stdout.flush()
 
 
