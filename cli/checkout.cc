@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "cli/arguments.h"
 #include "cli/aside_file.h"
+#include "cli/background_sync.h"
 #include "cli/command.h"
 #include "cli/paths.h"
 #include "cli/progress_bar.h"
@@ -33,7 +34,8 @@ namespace {
 
 constexpr size_t kChunkBytes = 1 * kMiB;
 
-// Writes the state to `out`, an empty file; chunks of zeros become holes.
+// Writes the state to `out`, an empty file, which the disk takes in meanwhile;
+// chunks of zeros become holes.
 absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
                         ProgressBar& progress, File& out) {
   PageAllocator memory;
@@ -43,6 +45,7 @@ absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
   if (absl::Status status = out.Truncate(snapshot.bytes()); !status.ok()) {
     return status;
   }
+  BackgroundSync sync(out);
   for (uint64_t done = 0; done < snapshot.bytes();) {
     const uint64_t first = done / page_bytes;
     const size_t pages = static_cast<size_t>(
@@ -59,11 +62,12 @@ absl::Status WriteState(PageStore::Snapshot& snapshot, size_t page_bytes,
           !status.ok()) {
         return status;
       }
+      sync.Wrote(bytes);
     }
     done += bytes;
     progress.Update(done, snapshot.bytes());
   }
-  return absl::OkStatus();
+  return sync.Finish();
 }
 
 // The file at `path`, if there is one. An error when it is nothing that may be
