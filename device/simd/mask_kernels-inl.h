@@ -9,6 +9,7 @@
 #define MMSB_DEVICE_SIMD_MASK_KERNELS_INL_H_
 #endif
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -139,7 +140,8 @@ struct OnlyCount {
 
 // Keeps the compiler from making one vector of words of the mask that are
 // stored beside each other: the moves into it take longer than the stores.
-HWY_INLINE void Apart() { asm volatile("" : : : "memory"); }
+// The fence is the compiler's alone.
+HWY_INLINE void Apart() { std::atomic_signal_fence(std::memory_order_acq_rel); }
 
 // The mask of the kTurnBytes bytes from `i` on, to `out`.
 template <bool kAhead, bool kCounts, class Visit>
