@@ -31,65 +31,54 @@ inline bool IsWord(const std::byte* p) {
 }
 
 // The short way, for whole words of 16 to 64 bytes: four pieces of two words
-// each, without a loop or a branch by size, and a word of its own if there is
-// an odd number. Pieces lie at one place where there are less than 64 bytes:
+// each, without a loop or a branch by size. They overlap where there are less
+// than 64 bytes:
 //
-//   | first | second | third | last |        64 bytes
-//   | first, third | second, last |word|     40 bytes
+//   | first | second |    ...    | third | last |
 //
-// No two overlap in part, as a piece that does could not be read before both
-// stores to it have come to the cache.
+// A word is compared alone, as it may be read when the store of it has not come
+// to the cache yet.
 class ShortWay {
  public:
   constexpr ShortWay() = default;  // of other sizes
   explicit constexpr ShortWay(size_t bytes) {
-    if (bytes < kPieceBytes || bytes > kMost || bytes % sizeof(kWord) != 0) {
+    if (bytes < kPieceBytes || bytes > kMostLast + kPieceBytes ||
+        bytes % sizeof(kWord) != 0) {
       return;
     }
-    bytes_ = bytes;
-    second_ = bytes < 2 * kPieceBytes ? 0 : kPieceBytes;
+    last_ = bytes - kPieceBytes;
+    second_ = last_ < kPieceBytes ? last_ : kPieceBytes;
   }
 
-  [[nodiscard]] bool exists() const { return bytes_ <= kMost; }
+  [[nodiscard]] bool exists() const { return last_ <= kMostLast; }
 
   [[gnu::always_inline]] void Fill(std::byte* block) const {
-    UnpoisonDefined(block, bytes_);
-    for (const size_t at : Places()) {
-      std::memcpy(block + at, &kPiece, kPieceBytes);
-    }
-    if (HasWord()) {
-      std::memcpy(block + bytes_ - sizeof(kWord), &kWord, sizeof(kWord));
+    UnpoisonDefined(block, last_ + kPieceBytes);
+    for (const size_t at :
+         std::array{size_t{0}, second_, last_ - second_, last_}) {
+      std::memcpy(block + at, kPiece.data(), kPieceBytes);
     }
   }
 
   [[nodiscard, gnu::always_inline]] bool IsIntact(
       const std::byte* block) const {
-    UnpoisonDefined(block, bytes_);
-    Piece wrong = {};
-    for (const size_t at : Places()) {
-      Piece piece;
-      std::memcpy(&piece, block + at, kPieceBytes);
-      wrong |= piece ^ kPiece;
+    UnpoisonDefined(block, last_ + kPieceBytes);
+    for (const size_t at :
+         std::array{size_t{0}, second_, last_ - second_, last_}) {
+      if (!IsWord(block + at) || !IsWord(block + at + sizeof(kWord))) {
+        return false;
+      }
     }
-    if (HasWord() && !IsWord(block + bytes_ - sizeof(kWord))) return false;
-    return (wrong[0] | wrong[1]) == 0;
+    return true;
   }
 
  private:
-  // Two words in one register.
-  using Piece [[gnu::vector_size(2 * sizeof(kWord))]] = uint64_t;
-  static constexpr Piece kPiece = {kWord, kWord};
+  static constexpr std::array<uint64_t, 2> kPiece = {kWord, kWord};
   static constexpr size_t kPieceBytes = sizeof(kPiece);
-  static constexpr size_t kMost = 4 * kPieceBytes;
+  static constexpr size_t kMostLast = 3 * kPieceBytes;
 
-  [[nodiscard]] std::array<size_t, 4> Places() const {
-    const size_t last = (bytes_ - kPieceBytes) & ~(kPieceBytes - 1);
-    return {0, second_, last - second_, last};
-  }
-  [[nodiscard]] bool HasWord() const { return bytes_ % kPieceBytes != 0; }
-
-  size_t bytes_ = kMost + 1;
-  size_t second_ = 0;  // where the second piece lies
+  size_t last_ = kMostLast + 1;  // offset in bytes, as is the other
+  size_t second_ = 0;
 };
 
 // Of any number of bytes.

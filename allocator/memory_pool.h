@@ -118,8 +118,9 @@ class MemoryPool {
     return Annotated(Take(), block_size_);
   }
 
-  // Gives back a live block of this pool; null is ignored.
-  void Deallocate(void* p) noexcept {
+  // Gives back a live block of this pool; null is ignored. Inline under Checked
+  // too, where loads are what time goes to: a call adds three.
+  [[gnu::always_inline]] void Deallocate(void* p) noexcept {
     auto* const block = static_cast<std::byte*>(p);
     if constexpr (Policy::kChecked) {
       BlockState* const state = FindLive(block);

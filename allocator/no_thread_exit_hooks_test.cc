@@ -2,11 +2,11 @@
 // thread-specific key free when it first needs one. One test: whoever gets the
 // key once keeps it.
 
-#include <pthread.h>
-
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "allocator/check_policy.h"
@@ -15,7 +15,7 @@
 #include "allocator/system_source.h"
 #include "allocator/thread_cache_registry.h"
 #include "gtest/gtest.h"
-#include "primitives/os_thread_exit.h"
+#include "primitives/os_thread.h"
 
 namespace mmsb {
 namespace {
@@ -33,6 +33,32 @@ void ExpectWhole(Pool& pool) {
   EXPECT_EQ(std::set<void*>(blocks.begin(), blocks.end()).size(),
             pool.capacity());
   for (void* block : blocks) pool.Deallocate(block);
+}
+
+// Not by std::thread, which needs a key in some libraries.
+void OnAnotherThread(std::function<void()> work) {
+  struct State {
+    std::function<void()> work;
+    Mutex mutex;
+    CondVar changed;
+    bool done MMSB_GUARDED_BY(mutex) = false;
+  } state;
+  state.work = std::move(work);
+  BackgroundThread thread;
+  ASSERT_TRUE(thread
+                  .Start(
+                      [](void* p) {
+                        auto& s = *static_cast<State*>(p);
+                        s.work();
+                        const MutexLock lock(s.mutex);
+                        s.done = true;
+                        s.changed.NotifyOne();
+                      },
+                      &state)
+                  .ok());
+  thread.Wake();
+  const MutexLock lock(state.mutex);
+  while (!state.done) state.changed.Wait(state.mutex);
 }
 
 TEST(NoThreadExitHooksTest, PoolsShareTheirListAndSlabsServeNothing) {
@@ -53,17 +79,7 @@ TEST(NoThreadExitHooksTest, PoolsShareTheirListAndSlabsServeNothing) {
   for (int i = 0; i < 2; ++i) {
     ExpectWhole(pool);
     ExpectWhole(checked);
-    // Not std::thread, which takes a key in some libraries.
-    pthread_t thread;
-    ASSERT_EQ(pthread_create(
-                  &thread, nullptr,
-                  [](void* p) -> void* {
-                    ExpectWhole(*static_cast<LockFreePool*>(p));
-                    return nullptr;
-                  },
-                  &pool),
-              0);
-    ASSERT_EQ(pthread_join(thread, nullptr), 0);
+    OnAnotherThread([&] { ExpectWhole(pool); });
   }
   EXPECT_EQ(pool.Stats().live(), 0u);
   EXPECT_EQ(pool.Stats().allocations(), 1200u);
