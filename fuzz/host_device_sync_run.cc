@@ -511,7 +511,7 @@ class Model {
       copies.push_back(
           {id, pages_[id.value()].host, *sync_->DeviceAddress(id)});
     }
-    IntegrityChecker checker(device_);
+    IntegrityChecker checker(device_, kLine);
     const auto differences = checker.Compare(copies);
     if (!differences.ok()) return differences.status().ToString();
     if (!differences->empty()) return "the device has other bytes";

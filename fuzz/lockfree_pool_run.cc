@@ -9,7 +9,6 @@
 #include <iterator>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -59,7 +58,7 @@ constexpr uint64_t kAtOnceFlag = 4;
 // have them, and few steps of these.
 constexpr uint64_t kThreadsMask = 0xF0;
 constexpr uint64_t kThreadsFlags = 0xA0;
-constexpr size_t kMaxTurns = 64;
+constexpr size_t kMaxTurns = 32;
 constexpr size_t kMaxReplaced = 3;
 constexpr size_t kThreads = 3;
 
@@ -215,7 +214,7 @@ class Turns {
   uint64_t failures_ = 0;
 };
 
-// The steps of each thread on a thread of its own, at once; blocks stay with
+// The steps of each of the threads at once; blocks stay with
 // the thread that took them until the end, when each gives back its
 // neighbour's.
 template <class Pool>
@@ -226,11 +225,11 @@ std::string RunAtOnce(Pool& pool, const Program& program) {
   };
   std::array<Worker, kThreads> workers;
   const auto each = [&](auto work) {
-    std::vector<std::thread> threads;
-    for (size_t t = 0; t < kThreads; ++t) {
-      threads.emplace_back([&, t] { work(t); });
+    for (size_t t = 1; t < kThreads; ++t) {
+      OtherThreads()[t - 1]->Begin([&, t] { work(t); });
     }
-    for (std::thread& thread : threads) thread.join();
+    work(0);
+    for (const auto& other : OtherThreads()) other->Await();
   };
   const auto take = [&](size_t t) {
     void* const p = pool.Allocate();

@@ -1,6 +1,7 @@
 #include "fuzz/simd_mask_run.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -223,10 +224,37 @@ class Model {
     });
   }
 
+  // 64 bits of a mask from bit `first` on; those beyond its end are 0.
+  static uint64_t Word(std::span<const uint8_t> mask, size_t first) {
+    const size_t begin = first / 8;
+    const size_t skipped = first % 8;
+    uint64_t word = 0;
+    for (size_t i = 0; i < 8 && begin + i < mask.size(); ++i) {
+      word |= uint64_t{mask[begin + i]} << (8 * i);
+    }
+    word >>= skipped;
+    if (skipped != 0 && begin + 8 < mask.size()) {
+      word |= uint64_t{mask[begin + 8]} << (64 - skipped);
+    }
+    return word;
+  }
+
+  // Calls visit(i, bits) for the bits [i, i + 64) of `bits` bits, and so on; in
+  // the second argument those are set that there are.
+  template <class Visit>
+  static void ForEachWord(size_t bits, Visit visit) {
+    for (size_t i = 0; i < bits; i += 64) {
+      visit(i, bits - i < 64 ? (uint64_t{1} << (bits - i)) - 1 : ~uint64_t{0});
+    }
+  }
+
   static size_t CountBits(std::span<const uint8_t> mask, size_t first,
                           size_t bits) {
     size_t count = 0;
-    for (size_t i = first; i < first + bits; ++i) count += Bit(mask, i) ? 1 : 0;
+    ForEachWord(bits, [&](size_t i, uint64_t inside) {
+      count +=
+          static_cast<size_t>(std::popcount(Word(mask, first + i) & inside));
+    });
     return count;
   }
 
@@ -247,43 +275,53 @@ class Model {
     const MaskView y(b_bytes, other, bits);
     return OnTargets([&]() -> std::string {
       const Placed<uint8_t> place(mask_offset_, bytes_);
+      const std::span<const uint8_t> made = place.span();
+      // Of the bits around the range none may change.
+      const std::vector<uint8_t> around(bytes_, uint8_t{0x5A});
       const auto check = [&](auto make, auto expected) {
-        std::fill(place.span().begin(), place.span().end(), uint8_t{0x5A});
+        std::copy(around.begin(), around.end(), place.span().begin());
         make(MaskSpan(place.span(), first, bits));
-        for (size_t i = 0; i < all; ++i) {
-          const bool inside = i >= first && i - first < bits;
-          const bool want =
-              inside ? expected(i - first) : (0x5A >> (i % 8) & 1) != 0;
-          if (Bit(place.span(), i) != want) return false;
-        }
-        return true;
+        uint64_t wrong = 0;
+        ForEachWord(bits, [&](size_t i, uint64_t inside) {
+          const uint64_t want =
+              expected(Word(a_bytes, first + i), Word(b_bytes, other + i));
+          wrong |= (Word(made, first + i) ^ want) & inside;
+        });
+        const auto same = [&](size_t from, size_t count) {
+          ForEachWord(count, [&](size_t i, uint64_t inside) {
+            wrong |= (Word(made, from + i) ^ Word(around, from + i)) & inside;
+          });
+        };
+        same(0, first);
+        same(first + bits, fewer);
+        return wrong == 0;
       };
       if (!check([&](MaskSpan out) { AndMasks(x, y, out); },
-                 [&](size_t i) { return x[i] && y[i]; })) {
+                 [](uint64_t x, uint64_t y) { return x & y; })) {
         return "AndMasks";
       }
       if (!check([&](MaskSpan out) { OrMasks(x, y, out); },
-                 [&](size_t i) { return x[i] || y[i]; })) {
+                 [](uint64_t x, uint64_t y) { return x | y; })) {
         return "OrMasks";
       }
       if (!check([&](MaskSpan out) { XorMasks(x, y, out); },
-                 [&](size_t i) { return x[i] != y[i]; })) {
+                 [](uint64_t x, uint64_t y) { return x ^ y; })) {
         return "XorMasks";
       }
       if (!check([&](MaskSpan out) { AndNotMasks(x, y, out); },
-                 [&](size_t i) { return x[i] && !y[i]; })) {
+                 [](uint64_t x, uint64_t y) { return x & ~y; })) {
         return "AndNotMasks";
       }
       if (!check([&](MaskSpan out) { NotMask(y, out); },
-                 [&](size_t i) { return !y[i]; })) {
+                 [](uint64_t, uint64_t y) { return ~y; })) {
         return "NotMask";
       }
       if (!check([&](MaskSpan out) { CopyMask(y, out); },
-                 [&](size_t i) { return y[i]; })) {
+                 [](uint64_t, uint64_t y) { return y; })) {
         return "CopyMask";
       }
       if (!check([&](MaskSpan out) { FillMask(out, true); },
-                 [&](size_t) { return true; })) {
+                 [](uint64_t, uint64_t) { return ~uint64_t{0}; })) {
         return "FillMask";
       }
       const size_t set = CountBits(b_bytes, other, bits);

@@ -14,6 +14,7 @@
 #include "primitives/check.h"
 #include "primitives/os_error.h"
 #include "primitives/poison.h"
+#include "primitives/sanitizer.h"
 
 // Of Linux since 3.8, but not in every C library's headers.
 #ifndef MAP_HUGE_SHIFT
@@ -22,6 +23,16 @@
 
 namespace mmsb {
 namespace {
+
+// Whether munmap() takes AddressSanitizer's poison away: in these compilers'
+// runtimes it does, and in less time than writing that of every byte takes.
+#if MMSB_ADDRESS_SANITIZER &&                         \
+    ((defined(__clang__) && __clang_major__ >= 21) || \
+     (!defined(__clang__) && __GNUC__ >= 16))
+constexpr bool kMunmapUnpoisons = true;
+#else
+constexpr bool kMunmapUnpoisons = false;
+#endif
 
 // Keeps errno as it was for the caller: it learns of failures by return value.
 class ErrnoKeeper {
@@ -155,7 +166,7 @@ class SystemMemoryMapper final : public MemoryMapper {
   OsError Release(void* address, size_t bytes) override {
     const ErrnoKeeper keeper;
     if (!IsRange(address, bytes)) return OsError("Release", EINVAL);
-    UnpoisonDefined(address, bytes);
+    if constexpr (!kMunmapUnpoisons) UnpoisonDefined(address, bytes);
     if (munmap(address, bytes) != 0) return OsError("munmap", errno);
     return OsError();
   }

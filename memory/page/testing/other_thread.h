@@ -28,10 +28,17 @@ class OtherThread {
 
   // Returns when the thread has done `work`.
   void Run(std::function<void()> work) {
+    Begin(std::move(work));
+    Await();
+  }
+
+  // Returns at once. An Await() belongs to each, which returns when the thread
+  // has done `work`.
+  void Begin(std::function<void()> work) {
     work_ = std::move(work);
     begin_.release();
-    done_.acquire();
   }
+  void Await() { done_.acquire(); }
 
  private:
   void Work() {
