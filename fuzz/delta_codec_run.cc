@@ -104,8 +104,16 @@ std::string RunEncoded(ProgramReader reader, size_t page_bytes) {
     return "DecodeDelta allocates " + std::to_string(meter.total()) + " bytes";
   }
   std::string error = CheckSame(delta, applied, before, after);
-  if (error.empty() && delta.ok()) error = RoundTrip(*delta, before, after);
-  return error;
+  if (!error.empty() || !delta.ok()) return error;
+  // Every byte belongs to it.
+  Bytes longer(encoded.begin(), encoded.end());
+  longer.push_back(std::byte{0});
+  Bytes page = before;
+  if (ApplyEncodedDelta(*form, longer, page).ok() ||
+      DecodeDelta(*form, page_bytes, longer).ok()) {
+    return "an encoding was accepted with a byte behind it";
+  }
+  return RoundTrip(*delta, before, after);
 }
 
 std::string RunMessage(std::span<const std::byte> bytes, size_t page_bytes) {

@@ -422,6 +422,10 @@ absl::Status PageAllocator::CheckInvariants() const {
         pages.size(), frame_bytes, metadata_bytes,
         allocations_ - deallocations_, frame_bytes_, metadata_bytes_));
   }
+  if (objects_.taken() != pages.size()) {
+    return absl::InternalError(absl::StrFormat(
+        "pages: %d of them take %d places", pages.size(), objects_.taken()));
+  }
   if (frame_bytes > options_.quota_bytes) {
     return absl::InternalError(
         absl::StrFormat("pages: %d bytes of frames exceed the quota of %d",

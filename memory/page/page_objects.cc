@@ -24,9 +24,11 @@ void* PageObjects::Take() {
     UnpoisonDefined(room, sizeof(free_));
     std::memcpy(&free_, room, sizeof(free_));
     UnpoisonFresh(room, sizeof(Page));
+    ++taken_;
     return room;
   }
   if (touched_ == kPerChunk && !AddChunk()) return nullptr;
+  ++taken_;
   void* const room = chunks_.back() + touched_++ * sizeof(Page);
   UnpoisonFresh(room, sizeof(Page));
   return room;
@@ -59,6 +61,7 @@ void PageObjects::Give(void* room) {
   std::memcpy(room, &free_, sizeof(free_));
   PoisonFreed(room, sizeof(Page));
   free_ = room;
+  --taken_;
 }
 
 uint32_t PageObjects::NumberOf(const Page* page) const {

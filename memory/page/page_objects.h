@@ -41,6 +41,9 @@ class PageObjects {
   }
   [[nodiscard]] uint32_t NumberOf(const Page* page) const;
 
+  // Places that were taken and not given back.
+  [[nodiscard]] size_t taken() const { return taken_; }
+
   // Bytes of heap.
   [[nodiscard]] size_t bytes() const {
     return chunks_.size() * kChunkBytes +
@@ -58,6 +61,7 @@ class PageObjects {
   std::vector<uint32_t> by_address_;  // places in chunks_, by ascending address
   size_t touched_ = kPerChunk;        // places of the last chunk ever taken
   void* free_ = nullptr;  // a list: room that is free holds the next one
+  size_t taken_ = 0;
 };
 
 }  // namespace mmsb
