@@ -30,13 +30,13 @@ class AllocatorStats {
   // Bytes, and counts of calls. Allocations and deallocations stay 0 where the
   // allocator says that it does not count them.
   struct Values {
-    size_t live = 0;             // in blocks handed out, slack and padding too
-    size_t cached = 0;           // in blocks that were live and wait for reuse
-    size_t free = 0;             // usable, and not in use since it was taken
-    size_t metadata = 0;         // bookkeeping, and what cannot serve a request
-    size_t committed = 0;        // all of it, as taken from the upstream
-    size_t peak = 0;             // the most that was ever live
-    uint64_t allocations = 0;    // calls that returned a block
+    size_t live = 0;           // in blocks handed out, slack and padding too
+    size_t cached = 0;         // in blocks that were live and wait for reuse
+    size_t free = 0;           // usable, and not in use since it was taken
+    size_t metadata = 0;       // bookkeeping, and what cannot serve a request
+    size_t committed = 0;      // all of it, as taken from the upstream
+    size_t peak = 0;           // the most that was ever live, or a little above
+    uint64_t allocations = 0;  // calls that returned a block
     uint64_t deallocations = 0;  // calls that gave one back
     uint64_t failures = 0;       // calls that returned null
   };

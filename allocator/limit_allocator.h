@@ -41,8 +41,11 @@ struct LimitAllocatorOptions {
 // Null beyond the quota, and when the upstream returns null. What the upstream
 // adds (slack, bookkeeping) is not counted; a limit on that is a limit below
 // it, as in Arena arena({}, AllocatorRef(limited)). While the upstream resizes
-// a block by moving it both are its own affair. AllocateAtLeast() is not passed
-// on, since its blocks come back with any of several sizes.
+// a block by moving it both are its own affair; where it cannot, the free
+// function Reallocate() asks for the new block beside the old one, which both
+// count for that time, so that near the limit a block may not even shrink.
+// AllocateAtLeast() is not passed on, since its blocks come back with any of
+// several sizes.
 //
 // O(1) and one atomic operation above the upstream's cost.
 //

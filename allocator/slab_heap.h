@@ -31,8 +31,9 @@ namespace mmsb {
 struct SlabOptions {
   // How long memory that holds no block any more waits to be used again before
   // it goes back to the system, in nanoseconds; 0 for never, but by Purge().
-  // At most a quarter more passes. A thread of the allocator's own sees to it,
-  // made with the first block up to 32 KiB.
+  // At most a quarter more passes, and half more for free granules of a slab
+  // that has blocks. A thread of the allocator's own sees to it, made with the
+  // first block up to 32 KiB.
   int64_t decay_ns = 1'000'000'000;
 
   // Of the decay.

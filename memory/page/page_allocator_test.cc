@@ -495,8 +495,10 @@ TEST_F(PageSnapshotTest, AnySequenceOfChangesIsTakenBack) {
     for (int step = 0; step < 50; ++step) {
       const PageId id = Number(random() % 400);
       if (Page* const page = pages.Find(id); page == nullptr) {
-        ASSERT_TRUE(
-            pages.Allocate({.bytes = 1 + random() % 100, .id = id}).ok());
+        const auto made =
+            pages.Allocate({.bytes = 1 + random() % 100, .id = id});
+        ASSERT_TRUE(made.ok());
+        std::ranges::fill((*made)->contents(), std::byte{0});
       } else if (random() % 3 == 0) {
         ASSERT_TRUE(pages.Free(id).ok());
       } else {
