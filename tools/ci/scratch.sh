@@ -27,6 +27,21 @@ bazel_in() {
   (cd -- "$workspace" && "${program[@]}" --output_base="$base" --max_idle_secs=60 "$@" </dev/null)
 }
 
+# sums BAZEL... -- FLAG... -- TARGET...: prints `sha256  path` of each output.
+sums() {
+  local program=() flags=() at path
+  while [[ $1 != -- ]]; do program+=("$1") && shift; done
+  shift
+  while [[ $1 != -- ]]; do flags+=("$1") && shift; done
+  shift
+  "${program[@]}" build -c opt "${flags[@]}" --noshow_progress "$@" >&2 || return
+  at=$("${program[@]}" info execution_root 2>/dev/null) || return
+  "${program[@]}" cquery -c opt "${flags[@]}" --noshow_progress --output=files "set($*)" >"$scratch/paths" || return
+  while IFS= read -r path; do
+    printf '%s  %s\n' "$(sha256sum <"$at/$path" | cut -d' ' -f1)" "$path"
+  done <"$scratch/paths"
+}
+
 drop_scratch() {
   local entry
   for entry in "${bases[@]}"; do

@@ -8,21 +8,6 @@ set -euo pipefail
 make_scratch
 (($#)) || set -- //cli:mmsb //memory/epoch:epoch_test
 
-# sums BAZEL... -- FLAG... -- TARGET...: prints `sha256  path` of each output.
-sums() {
-  local program=() flags=() at path
-  while [[ $1 != -- ]]; do program+=("$1") && shift; done
-  shift
-  while [[ $1 != -- ]]; do flags+=("$1") && shift; done
-  shift
-  "${program[@]}" build -c opt "${flags[@]}" --noshow_progress "$@" >&2
-  at=$("${program[@]}" info execution_root 2>/dev/null)
-  "${program[@]}" cquery -c opt "${flags[@]}" --noshow_progress --output=files "set($*)" >"$scratch/paths"
-  while IFS= read -r path; do
-    printf '%s  %s\n' "$(sha256sum <"$at/$path" | cut -d' ' -f1)" "$path"
-  done <"$scratch/paths"
-}
-
 here() { (cd -- "$root" && "${bazel[@]}" "$@" </dev/null); }
 elsewhere() { bazel_in "$copy" "$scratch/out" "$@"; }
 

@@ -29,7 +29,7 @@ readonly kNeededMiB=3500
 readonly kKeyring=${MMSB_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 # Add-ons: what only some need. msan also builds a libc++ (add_msan.sh).
-readonly kAddons=(msan valgrind bench aarch64)
+readonly kAddons=(msan valgrind bench aarch64 remote)
 readonly kPackages_msan=(cmake ninja-build)
 readonly kPackages_valgrind=(libc6-dbg valgrind)
 readonly kPackages_bench=(
@@ -37,6 +37,7 @@ readonly kPackages_bench=(
   libmimalloc-dev libsqlite3-dev python3-matplotlib xdelta3
 )
 readonly kPackages_aarch64=(g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-16-dev-arm64-cross qemu-user)
+readonly kPackages_remote=(buildbox python3-grpcio)
 
 recipe_id() {
   local hash
