@@ -284,7 +284,8 @@ def cc_fuzz_test(
       corpus: a list of files, or of labels of files.
       deps: libraries of the target.
       dictionary: a file of tokens, as libFuzzer and AFL++ read it.
-      engine: "libfuzzer"; "afl" is meant for Debian's afl++, and was never run.
+      engine: "libfuzzer"; or "afl", of Debian's afl++ (./bazelw toolbox add afl), with
+        NAME_run alone.
       sanitizers: of NAME_bin: "address", "undefined", "thread", "memory".
       max_len: of an input that the engine makes, in bytes.
       timeout_seconds: of one input.

@@ -147,7 +147,7 @@ run_libfuzzer() {
 }
 
 run_afl() {
-  type -P afl-fuzz >/dev/null || die "afl-fuzz is not here: install Debian's afl++"
+  type -P afl-fuzz >/dev/null || die "afl-fuzz is not here: ./bazelw toolbox add afl, or install Debian's afl++"
   [[ -z $jobs$fork ]] || die "AFL++ has no --jobs and no --fork"
   local options=(-i "$out/seeds" -o "$out/afl")
   [[ -z $fuzz_dictionary ]] || options+=(-x "$fuzz_dictionary")

@@ -29,7 +29,7 @@ readonly kNeededMiB=3500
 readonly kKeyring=${MMSB_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 # Add-ons: what only some need. msan also builds a libc++ (add_msan.sh).
-readonly kAddons=(msan valgrind bench aarch64 remote)
+readonly kAddons=(msan valgrind bench aarch64 remote afl)
 readonly kPackages_msan=(cmake ninja-build)
 readonly kPackages_valgrind=(libc6-dbg valgrind)
 readonly kPackages_bench=(
@@ -38,6 +38,7 @@ readonly kPackages_bench=(
 )
 readonly kPackages_aarch64=(g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-16-dev-arm64-cross qemu-user)
 readonly kPackages_remote=(buildbox python3-grpcio)
+readonly kPackages_afl=(afl++)
 
 recipe_id() {
   local hash
