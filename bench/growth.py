@@ -96,7 +96,8 @@ def draw(found, heading, folder):
         axes.set_xlabel(label)
         axes.set_ylabel("ns")
         axes.grid(True, which="major", alpha=0.3)
-        axes.legend(fontsize=8)
+        # Below, where no curve is.
+        axes.legend(fontsize=8, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.13), frameon=False)
     figure.suptitle(f"Growth: medians, least and largest. {heading}", fontsize=10)
     figure.tight_layout(rect=(0, 0, 1, 0.96))
     paths = [os.path.join(folder, "growth" + suffix) for suffix in (".svg", ".png")]

@@ -4,8 +4,15 @@
 //
 //   found    the pointer
 //   read     the pointer, and the page's epoch through it
+//
+// Beside them, what a lookup costs at the least:
+//
+//   pairs       an open table of ids and pointers, linear probing, at most half
+//               full: 16 bytes a slot, which is more than a page may take
+//   one load    an array of pointers, in which the place is given
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -15,6 +22,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
 #include "benchmark/benchmark.h"
 #include "memory/page/page.h"
 #include "memory/page/page_allocator.h"
@@ -45,22 +53,43 @@ struct Pages {
     }
     std::vector<PageId> all;
     for (const PageInfo& info : pages.PageInfos()) all.push_back(info.id);
+    std::ranges::shuffle(all, random);
+    pairs.resize(std::bit_ceil(2 * all.size()));
+    for (const PageId id : all) {
+      array.push_back(map[id]);
+      size_t at = PairOf(id);
+      while (pairs[at].id.valid()) at = (at + 1) % pairs.size();
+      pairs[at] = {id, map[id]};
+    }
     for (size_t i = 0; i < kLookups; ++i) {
-      lookups.push_back(all[random() % all.size()]);
+      places.push_back(random() % all.size());
+      lookups.push_back(all[places.back()]);
     }
   }
+
+  size_t PairOf(PageId id) const {
+    return absl::HashOf(id) & (pairs.size() - 1);
+  }
+
+  struct Pair {
+    PageId id;
+    Page* page = nullptr;
+  };
 
   UnmappedFrames frames;
   PageAllocator pages{{.alignment = Alignment::FromBytes(1)}};
   absl::flat_hash_map<PageId, Page*> map;
+  std::vector<Pair> pairs;
+  std::vector<Page*> array;
   std::vector<PageId> lookups;
+  std::vector<size_t> places;  // of the same in `array`
 };
 
 template <class Find>
-void Look(benchmark::State& state, const Pages& pages, bool read, Find find) {
+void Look(benchmark::State& state, bool read, Find find) {
   size_t i = 0;
   for (auto _ : state) {
-    const Page* page = find(pages.lookups[i]);
+    const Page* page = find(i);
     if (read) {
       benchmark::DoNotOptimize(page->epoch());
     } else {
@@ -86,7 +115,8 @@ void Register(uint64_t count, Ids ids, bool read) {
   benchmark::RegisterBenchmark(
       workload + "/mmsb", [=](benchmark::State& state) {
         const Pages& all = pages();
-        Look(state, all, read, [&](PageId id) { return all.pages.Find(id); });
+        Look(state, read,
+             [&](size_t i) { return all.pages.Find(all.lookups[i]); });
         state.counters["bookkeeping_bytes_a_page"] =
             static_cast<double>(all.pages.Stats().metadata()) /
             static_cast<double>(all.pages.page_count());
@@ -94,8 +124,25 @@ void Register(uint64_t count, Ids ids, bool read) {
   benchmark::RegisterBenchmark(
       workload + "/flat_hash_map", [=](benchmark::State& state) {
         const Pages& all = pages();
-        Look(state, all, read,
-             [&](PageId id) { return all.map.find(id)->second; });
+        Look(state, read,
+             [&](size_t i) { return all.map.find(all.lookups[i])->second; });
+      });
+  benchmark::RegisterBenchmark(workload + "/pairs",
+                               [=](benchmark::State& state) {
+                                 const Pages& all = pages();
+                                 const size_t mask = all.pairs.size() - 1;
+                                 Look(state, read, [&](size_t i) {
+                                   const PageId id = all.lookups[i];
+                                   size_t at = all.PairOf(id);
+                                   while (all.pairs[at].id != id)
+                                     at = (at + 1) & mask;
+                                   return all.pairs[at].page;
+                                 });
+                               });
+  benchmark::RegisterBenchmark(
+      workload + "/one load", [=](benchmark::State& state) {
+        const Pages& all = pages();
+        Look(state, read, [&](size_t i) { return all.array[all.places[i]]; });
       });
 }
 
