@@ -91,16 +91,21 @@ void ReadAndChecksum(benchmark::State& state, bool large) {
   std::vector<std::byte> buffer(TransactionLog::kReadAheadBytes);
   uint64_t end = 0;
   for (auto _ : state) {
-    const auto file = Require(
-        PosixFileSystem().Open(path + "/log", FileSystem::Access::kRead));
     end = 0;
-    for (;;) {
-      const size_t got = Require(file->ReadAt(end, buffer));
-      absl::crc32c_t sum = absl::ComputeCrc32c(
-          {reinterpret_cast<const char*>(buffer.data()), got});
-      benchmark::DoNotOptimize(sum);
-      end += got;
-      if (got < buffer.size()) break;
+    for (const std::string& name : Require(PosixFileSystem().List(path))) {
+      const auto parsed = TransactionLog::ParseName(name);
+      if (!parsed.has_value() || parsed->is_tip) continue;
+      const auto file = Require(
+          PosixFileSystem().Open(path + "/" + name, FileSystem::Access::kRead));
+      for (uint64_t at = 0;;) {
+        const size_t got = Require(file->ReadAt(at, buffer));
+        absl::crc32c_t sum = absl::ComputeCrc32c(
+            {reinterpret_cast<const char*>(buffer.data()), got});
+        benchmark::DoNotOptimize(sum);
+        at += got;
+        end += got;
+        if (got < buffer.size()) break;
+      }
     }
   }
   CountItems(state, end);

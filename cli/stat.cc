@@ -72,7 +72,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   absl::FPrintF(context.out,
                 "store           %s\n"
                 "on disk         %s\n"
-                "log             %s\n"
+                "log             %s in %s\n"
                 "epochs          %d, of %s together\n"
                 "newest state    %s\n"
                 "page size       %s\n"
@@ -81,7 +81,8 @@ absl::StatusOr<int> Run(const Arguments& arguments,
                 "SIMD target     %s\n"
                 "page tables' allocator (bytes and calls)\n",
                 EscapedText(path), BytesText(*disk_bytes),
-                BytesText(stats.log_bytes), epochs.size(), BytesText(all_bytes),
+                BytesText(stats.log_bytes), CountText(stats.log_files, "file"),
+                epochs.size(), BytesText(all_bytes),
                 BytesText(epochs.empty() ? 0 : epochs.back().bytes),
                 CountText((*store)->page_bytes(), "byte"), stats.pages,
                 stats.pages - stats.zero_pages - stats.delta_pages,

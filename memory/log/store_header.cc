@@ -27,6 +27,7 @@ constexpr size_t kStoreIdAt = 16;
 constexpr size_t kCreatedAt = 24;
 constexpr size_t kGenerationAt = 32;
 constexpr size_t kFirstEpochAt = 40;
+constexpr size_t kSegmentBaseAt = 48;
 constexpr size_t kFlagsAt = 56;
 constexpr size_t kChecksumAt = 60;
 
@@ -44,6 +45,7 @@ std::array<std::byte, StoreHeader::kBytes> StoreHeader::Encode() const {
                               kCreatedAt);
   StoreLittleEndian<uint64_t>(generation, bytes, kGenerationAt);
   StoreLittleEndian<uint64_t>(first_epoch, bytes, kFirstEpochAt);
+  StoreLittleEndian<uint64_t>(segment_base, bytes, kSegmentBaseAt);
   StoreLittleEndian<uint32_t>(unfinished ? kUnfinished : 0, bytes, kFlagsAt);
   StoreLittleEndian<uint32_t>(Crc32c(std::span(bytes).first(kChecksumAt)),
                               bytes, kChecksumAt);
@@ -80,6 +82,7 @@ absl::StatusOr<StoreHeader> StoreHeader::Decode(
       static_cast<int64_t>(LoadLittleEndian<uint64_t>(bytes, kCreatedAt));
   header.generation = LoadLittleEndian<uint64_t>(bytes, kGenerationAt);
   header.first_epoch = LoadLittleEndian<uint64_t>(bytes, kFirstEpochAt);
+  header.segment_base = LoadLittleEndian<uint64_t>(bytes, kSegmentBaseAt);
   const uint32_t flags = LoadLittleEndian<uint32_t>(bytes, kFlagsAt);
   header.unfinished = (flags & kUnfinished) != 0;
   if (!std::has_single_bit(header.page_bytes) ||

@@ -11,15 +11,15 @@
 
 namespace mmsb {
 
-// The 64 bytes that a store's own file and its log begin with: that it is one,
-// in which version of the format, and which. The magic number, the version and
-// the checksum keep their places in every later version. docs/format.md has the
-// layout.
+// The 64 bytes that a store's own file and each file of its log begin with:
+// that it is one, in which version of the format, and which. The magic number,
+// the version and the checksum keep their places in every later version.
+// docs/format.md has the layout.
 //
 // A value. Thread-compatible.
 struct StoreHeader {
   static constexpr size_t kBytes = 64;
-  static constexpr uint32_t kVersion = 4;
+  static constexpr uint32_t kVersion = 5;
   static constexpr uint32_t kMinPageBytes = 512;
   static constexpr uint32_t kMaxPageBytes = 64 * 1024;
 
@@ -28,6 +28,10 @@ struct StoreHeader {
   int64_t created_ns = 0;      // since the Unix epoch
   uint64_t generation = 0;     // how often the log was replaced by another
   uint64_t first_epoch = 1;    // that the log holds; those before are pruned
+
+  // Where in the log the file stands that begins with this. 0 in the store's
+  // own file, and in the log's first.
+  uint64_t segment_base = 0;
 
   // It is the target of a salvage that has not ended. Never so in a log.
   bool unfinished = false;

@@ -18,12 +18,16 @@
 #include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "memory/epoch/epoch.h"
 #include "memory/log/crc32c.h"
 #include "memory/log/file_system.h"
 #include "memory/log/log_data.h"
 #include "memory/log/log_record.h"
+#include "memory/log/log_segments.h"
 #include "memory/log/store_header.h"
 
 namespace mmsb {
@@ -33,6 +37,10 @@ constexpr size_t kStreamBytes = 1 << 20;
 // The most lost commits that are told one by one. It bounds what a forged tip
 // can make a reader do.
 constexpr uint64_t kMaxLostCommits = 1 << 20;
+// A segment is at least so much of the log ahead of its end.
+constexpr uint64_t kSegmentShare = 16;
+// No segment begins beyond; so much more is never in one.
+constexpr uint64_t kMaxBase = uint64_t{1} << 63;
 
 std::string_view AsString(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -82,11 +90,30 @@ bool IsPartOfHeader(std::span<const std::byte> bytes,
 
 }  // namespace
 
-// Walks over the records of a log of a given size.
+// Up to where the bytes of each segment are there, and those of the last one,
+// as positions in the log.
+struct TransactionLog::Extents {
+  std::vector<uint64_t> ends;
+  uint64_t log_bytes = 0;
+};
+
+// Walks over the records of a log whose segments have given sizes.
 class TransactionLog::Reader {
  public:
-  Reader(File& file, uint64_t log_bytes, uint64_t salt)
-      : file_(file), log_bytes_(log_bytes), salt_(salt) {}
+  Reader(const LogSegments& segments, const Extents& extents, uint64_t salt)
+      : segments_(segments),
+        extents_(extents),
+        log_bytes_(extents.log_bytes),
+        salt_(salt) {}
+
+  // Where the record is to be found that stands at `position` or, where a
+  // segment begins there, behind its header.
+  [[nodiscard]] uint64_t PassHeader(uint64_t position) const {
+    const LogSegment* const segment = segments_.Find(position);
+    return segment != nullptr && segment->base == position
+               ? position + StoreHeader::kBytes
+               : position;
+  }
 
   // The head of the record at `position`, with its meta copied to `meta`; none
   // when there is no whole record, as far as can be told without its data.
@@ -111,7 +138,7 @@ class TransactionLog::Reader {
     if (!bytes.ok()) return bytes.status();
     std::optional<RecordHead> head =
         RecordHead::Decode(*bytes, position, salt_);
-    if (head.has_value() && head->end() > log_bytes_) return std::nullopt;
+    if (head.has_value() && !Fits(*head)) return std::nullopt;
     return head;
   }
 
@@ -119,7 +146,7 @@ class TransactionLog::Reader {
   absl::StatusOr<uint64_t> FindRecord(uint64_t from) {
     const std::string_view magic(RecordHead::kMagic.data(),
                                  RecordHead::kMagic.size());
-    uint64_t position = from;
+    uint64_t position = PassGap(from);
     while (position < log_bytes_ &&
            log_bytes_ - position >= RecordHead::kBytes) {
       absl::StatusOr<std::span<const std::byte>> bytes =
@@ -131,9 +158,9 @@ class TransactionLog::Reader {
            at = AsString(*bytes).find(magic, at + 1)) {
         const std::optional<RecordHead> head =
             RecordHead::Decode(bytes->subspan(at), position + at, salt_);
-        if (head.has_value() && head->end() <= log_bytes_) return position + at;
+        if (head.has_value() && Fits(*head)) return position + at;
       }
-      position += bytes->size() - (RecordHead::kBytes - 1);
+      position = PassGap(position + bytes->size() - (RecordHead::kBytes - 1));
     }
     return log_bytes_;
   }
@@ -151,6 +178,23 @@ class TransactionLog::Reader {
   }
 
  private:
+  // All of a record is in one segment.
+  [[nodiscard]] bool Fits(const RecordHead& head) const {
+    return head.end() <= log_bytes_ &&
+           head.end() <= segments_.Limit(head.position);
+  }
+
+  // A gap may be as long as a forged name says.
+  [[nodiscard]] uint64_t PassGap(uint64_t position) const {
+    const std::span<const LogSegment> all = segments_.all();
+    const auto next =
+        std::ranges::upper_bound(all, position, {}, &LogSegment::base);
+    if (next == all.end()) return position;
+    const auto behind = static_cast<size_t>(next - all.begin());
+    return behind == 0 || position >= extents_.ends[behind - 1] ? next->base
+                                                                : position;
+  }
+
   // `bytes` bytes from `position`, within the log; valid until the next call.
   absl::StatusOr<std::span<const std::byte>> Fetch(uint64_t position,
                                                    size_t bytes) {
@@ -169,7 +213,7 @@ class TransactionLog::Reader {
         window_.size() - (position - window_begin_) < least) {
       window_.resize(std::min<uint64_t>(most, log_bytes_ - position));
       window_begin_ = position;
-      absl::StatusOr<size_t> read = file_.ReadAt(position, window_);
+      absl::StatusOr<size_t> read = segments_.ReadAt(position, window_);
       if (!read.ok()) {
         window_.clear();
         return read.status();
@@ -183,7 +227,8 @@ class TransactionLog::Reader {
                                                        window_begin_);
   }
 
-  File& file_;
+  const LogSegments& segments_;
+  const Extents& extents_;
   const uint64_t log_bytes_;
   const uint64_t salt_;
   std::vector<std::byte> window_;
@@ -192,26 +237,46 @@ class TransactionLog::Reader {
 
 TransactionLog::TransactionLog(FileSystem& file_system, std::string directory,
                                const StoreHeader& header,
-                               FileSystem::Access access)
+                               FileSystem::Access access,
+                               uint64_t segment_bytes)
     : file_system_(file_system),
       directory_(std::move(directory)),
       header_(header),
-      access_(access) {}
+      access_(access),
+      segment_bytes_(segment_bytes) {}
 
-std::string TransactionLog::LogPath() const {
-  return absl::StrCat(directory_, "/", LogName(header_.generation));
+std::string TransactionLog::LogPath(uint64_t base) const {
+  return absl::StrCat(directory_, "/", LogName(header_.generation, base));
 }
 
 std::string TransactionLog::TipPath() const {
   return absl::StrCat(directory_, "/", TipName(header_.generation));
 }
 
-std::string TransactionLog::LogName(uint64_t generation) {
+std::string TransactionLog::LogName(uint64_t generation, uint64_t base) {
+  if (base != 0) {
+    return absl::StrCat("log.", generation, ".",
+                        absl::Hex(base, absl::kZeroPad16));
+  }
   return generation == 0 ? "log" : absl::StrCat("log.", generation);
 }
 
 std::string TransactionLog::TipName(uint64_t generation) {
   return generation == 0 ? "tip" : absl::StrCat("tip.", generation);
+}
+
+std::optional<TransactionLog::FileName> TransactionLog::ParseName(
+    std::string_view name) {
+  const std::vector<std::string_view> parts = absl::StrSplit(name, '.');
+  FileName parsed{.is_tip = parts[0] == "tip"};
+  if ((parts.size() > 1 && !absl::SimpleAtoi(parts[1], &parsed.generation)) ||
+      (parts.size() > 2 && !absl::SimpleHexAtoi(parts[2], &parsed.base))) {
+    return std::nullopt;
+  }
+  const std::string same = parsed.is_tip
+                               ? TipName(parsed.generation)
+                               : LogName(parsed.generation, parsed.base);
+  return name == same ? std::optional(parsed) : std::nullopt;
 }
 
 absl::Status TransactionLog::Changed() const {
@@ -221,26 +286,165 @@ absl::Status TransactionLog::Changed() const {
 
 absl::StatusOr<std::unique_ptr<TransactionLog>> TransactionLog::Open(
     FileSystem& file_system, std::string directory, const StoreHeader& header,
-    FileSystem::Access access) {
-  std::unique_ptr<TransactionLog> log(
-      new TransactionLog(file_system, std::move(directory), header, access));
-  for (auto [path, file] : {std::pair(log->LogPath(), &log->log_),
-                            std::pair(log->TipPath(), &log->tip_)}) {
-    if (absl::Status status = log->OpenIfPresent(path, *file); !status.ok()) {
-      return status;
-    }
-  }
+    FileSystem::Access access, uint64_t segment_bytes) {
+  std::unique_ptr<TransactionLog> log(new TransactionLog(
+      file_system, std::move(directory), header, access, segment_bytes));
+  absl::Status status = log->OpenSegments();
+  if (status.ok()) status = log->OpenIfPresent(log->TipPath(), log->tip_);
+  if (!status.ok()) return status;
   return log;
 }
 
 absl::StatusOr<std::unique_ptr<TransactionLog>> TransactionLog::Open(
     FileSystem& file_system, std::string directory, const StoreHeader& header,
     Files files) {
-  std::unique_ptr<TransactionLog> log(new TransactionLog(
-      file_system, std::move(directory), header, FileSystem::Access::kRead));
-  log->log_ = std::move(files.log);
+  std::unique_ptr<TransactionLog> log(
+      new TransactionLog(file_system, std::move(directory), header,
+                         FileSystem::Access::kRead, kSegmentBytes));
+  log->segments_ = std::move(files.log);
   log->tip_ = std::move(files.tip);
   return log;
+}
+
+// Opens the segments that are not open yet. A prune removes the oldest first,
+// so that without it no other is looked at; those that are open stay.
+absl::Status TransactionLog::OpenSegments() {
+  absl::StatusOr<std::vector<std::string>> names =
+      file_system_.List(directory_);
+  if (absl::IsNotFound(names.status())) return absl::OkStatus();
+  if (!names.ok()) return names.status();
+  std::vector<uint64_t> bases;
+  for (const std::string& name : *names) {
+    const std::optional<FileName> parsed = ParseName(name);
+    if (parsed.has_value() && !parsed->is_tip &&
+        parsed->generation == header_.generation) {
+      bases.push_back(parsed->base);
+    }
+  }
+  std::ranges::sort(bases);
+  std::vector<LogSegment> segments;
+  if (segments_ != nullptr) {
+    segments.assign(segments_->all().begin(), segments_->all().end());
+  }
+  const bool was_first = !segments.empty() && segments.front().base == 0;
+  if (bases.empty() || (was_first && bases.front() != 0)) {
+    return absl::OkStatus();
+  }
+  foreign_.clear();
+  bool is_new = false;
+  for (const uint64_t base : bases) {
+    if (std::ranges::binary_search(segments, base, {}, &LogSegment::base)) {
+      continue;
+    }
+    LogSegment segment{.base = base, .path = LogPath(base), .file = nullptr};
+    if (absl::Status status = OpenIfPresent(segment.path, segment.file);
+        !status.ok()) {
+      return status;
+    }
+    if (segment.file == nullptr) break;
+    const auto next =
+        std::ranges::upper_bound(segments, base, {}, &LogSegment::base);
+    absl::StatusOr<bool> is_foreign = IsForeign(
+        segment, next == segments.begin() ? nullptr : &*std::prev(next));
+    if (!is_foreign.ok()) return is_foreign.status();
+    if (*is_foreign) {
+      foreign_.push_back(segment.path);
+      continue;
+    }
+    segments.insert(next, std::move(segment));
+    is_new = true;
+  }
+  if (is_new) SetSegments(std::move(segments));
+  return absl::OkStatus();
+}
+
+// Whether a later segment begins with another header than its own, whole; or
+// with none, and is where the one ahead of it has not ended. The first one's is
+// looked at by CheckHeader.
+absl::StatusOr<bool> TransactionLog::IsForeign(const LogSegment& segment,
+                                               const LogSegment* before) const {
+  if (segment.base == 0) return false;
+  if (segment.base > kMaxBase) return true;
+  std::array<std::byte, StoreHeader::kBytes> bytes{};
+  absl::StatusOr<size_t> read = segment.file->ReadAt(0, bytes);
+  if (!read.ok()) return read.status();
+  const absl::StatusOr<StoreHeader> found =
+      StoreHeader::Decode(std::span(bytes).first(*read), segment.path);
+  if (found.ok()) return *found != HeaderAt(segment.base);
+  if (before == nullptr) return false;
+  absl::StatusOr<FileInfo> info = before->file->Info();
+  if (!info.ok()) return info.status();
+  return before->base + info->bytes > segment.base;
+}
+
+// Whether a writer has made it anew since a reader opened it.
+bool TransactionLog::WasMadeAnew(const LogSegment& segment) const {
+  if (access_ != FileSystem::Access::kRead) return false;
+  const absl::StatusOr<FileInfo> opened = segment.file->Info();
+  const absl::StatusOr<FileInfo> named = file_system_.Info(segment.path);
+  return opened.ok() && named.ok() && opened->identity != named->identity;
+}
+
+StoreHeader TransactionLog::HeaderAt(uint64_t base) const {
+  StoreHeader header = header_;
+  header.segment_base = base;
+  return header;
+}
+
+void TransactionLog::SetSegments(std::vector<LogSegment> segments) {
+  segments_ = std::make_shared<const LogSegments>(std::move(segments));
+  const absl::MutexLock lock(sync_log_mutex_);
+  tail_ = segments_->last().file;
+}
+
+uint64_t TransactionLog::TailBase() const {
+  return segments_ == nullptr ? 0 : segments_->last().base;
+}
+
+// Where the records of the last segment begin, or what follows those that were
+// committed.
+uint64_t TransactionLog::TailBegin() const {
+  return std::max(committed_end_, TailBase() + StoreHeader::kBytes);
+}
+
+// Looks at how the segments follow one another, and at their headers.
+absl::StatusOr<TransactionLog::Extents> TransactionLog::CheckSegments(
+    ReplayReport& report) {
+  Extents extents;
+  for (const std::string& path : foreign_) {
+    report.segment_damage.push_back(absl::StrCat(
+        "'", path, "' is a segment of another log, or of another place"));
+  }
+  const std::span<const LogSegment> all = segments_->all();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const LogSegment& segment = all[i];
+    absl::StatusOr<FileInfo> info = segment.file->Info();
+    if (!info.ok()) return info.status();
+    uint64_t end = segment.base + info->bytes;
+    if (i == 0 && segment.base != 0) {
+      report.segment_damage.push_back(
+          absl::StrCat("'", LogPath(), "' is missing"));
+    }
+    if (i + 1 < all.size()) {
+      const LogSegment& next = all[i + 1];
+      if (end < next.base) {
+        if (WasMadeAnew(segment)) return Changed();
+        report.segment_damage.push_back(absl::StrCat(
+            "'", LogPath(end), "' is missing, or '", segment.path,
+            "' was cut: nothing holds the log's bytes ", end, " to ", next.base,
+            ", where '", next.path, "' begins"));
+      } else if (end > next.base) {
+        report.notes.push_back(
+            absl::StrCat("'", segment.path, "' has ", end - next.base,
+                         " bytes beyond where '", next.path,
+                         "' begins: a crash brought back what was cut off"));
+        end = next.base;
+      }
+    }
+    extents.ends.push_back(end);
+  }
+  extents.log_bytes = extents.ends.back();
+  return extents;
 }
 
 absl::Status TransactionLog::OpenIfPresent(const std::string& path,
@@ -264,21 +468,24 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   // A writer may be at work. It makes the tip before the log and moves the tip
   // after the log, so whoever reads the tip first finds the log at least as
   // new.
-  const bool log_was_there = log_ != nullptr;
+  const bool log_was_there = segments_ != nullptr;
   if (absl::Status status = OpenIfPresent(TipPath(), tip_); !status.ok()) {
     return status;
   }
   absl::StatusOr<TipFile> tip = ReadTip(tip_.get(), header_.salt());
   if (!tip.ok()) return tip.status();
-  if (absl::Status status = OpenIfPresent(LogPath(), log_); !status.ok()) {
-    return status;
+  // What is wanted up to an epoch that is known is in what is open.
+  if (segments_ == nullptr || !options.last.has_value()) {
+    if (absl::Status status = OpenSegments(); !status.ok()) return status;
   }
 
+  Extents extents;
   uint64_t log_bytes = 0;
-  if (log_ != nullptr) {
-    absl::StatusOr<FileInfo> info = log_->Info();
-    if (!info.ok()) return info.status();
-    log_bytes = info->bytes;
+  if (segments_ != nullptr) {
+    absl::StatusOr<Extents> found = CheckSegments(report);
+    if (!found.ok()) return found.status();
+    extents = *std::move(found);
+    log_bytes = extents.log_bytes;
     if (absl::Status status = CheckHeader(log_bytes, report); !status.ok()) {
       return status;
     }
@@ -316,7 +523,9 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   uint64_t position = StoreHeader::kBytes;
 
   std::optional<Reader> reader;
-  if (log_ != nullptr) reader.emplace(*log_, log_bytes, header_.salt());
+  if (segments_ != nullptr) {
+    reader.emplace(*segments_, extents, header_.salt());
+  }
   if (options.checkpoint.has_value()) {
     absl::StatusOr<std::optional<RecordHead>> first = std::nullopt;
     if (reader.has_value()) first = reader->ReadHead(*options.checkpoint);
@@ -388,6 +597,8 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     return !options.last.has_value() || expected <= *options.last;
   };
   while (position < log_bytes && wanted()) {
+    position = reader->PassHeader(position);
+    if (position >= log_bytes) break;
     absl::StatusOr<std::optional<RecordHead>> read =
         reader->ReadRecord(position, meta);
     if (!read.ok()) return read.status();
@@ -506,20 +717,28 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   if (!wanted()) return report;
 
   if (tip->known && tip->tip.epoch >= expected) {
-    // A writer may have made the log anew since it was opened.
-    if (access_ == FileSystem::Access::kRead && log_ != nullptr) {
-      const absl::StatusOr<FileInfo> opened = log_->Info();
-      const absl::StatusOr<FileInfo> named = file_system_.Info(LogPath());
-      if (opened.ok() && named.ok() && opened->identity != named->identity) {
-        return Changed();
-      }
+    if (segments_ != nullptr && WasMadeAnew(segments_->last())) {
+      return Changed();
     }
     if (report.damage.empty() || report.damage.back().begin < report.end) {
       const uint64_t begin = std::min(report.end, tip->tip.end);
       report.damage.push_back({begin, tip->tip.end, expected});
     }
+    if (log_bytes < tip->tip.end && !extents.ends.empty()) {
+      report.segment_damage.push_back(absl::StrCat(
+          "'", LogPath(log_bytes), "' is missing, or '", segments_->last().path,
+          "' was cut: the tip names the log's bytes up ", "to ", tip->tip.end));
+    }
     if (absl::Status status = lose_commits(tip->tip.epoch); !status.ok()) {
       return status;
+    }
+    return report;
+  }
+  if (report.end < TailBase()) {
+    // Not acknowledged, and durable all the same, or the last segment would not
+    // be there.
+    if (report.damage.empty() || report.damage.back().begin < report.end) {
+      report.damage.push_back({report.end, TailBase(), expected});
     }
     return report;
   }
@@ -537,14 +756,17 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   while (!report.damage.empty() && report.damage.back().begin >= report.end) {
     report.damage.pop_back();
   }
-  report.torn_bytes = log_bytes - report.end;
+  const uint64_t tail_begin =
+      TailBase() == 0 ? report.end
+                      : std::max(report.end, TailBase() + StoreHeader::kBytes);
+  report.torn_bytes = log_bytes - std::min(log_bytes, tail_begin);
   if (report.torn_bytes != 0 && !tip->known &&
       log_bytes > StoreHeader::kBytes && log_was_there) {
     // Nothing says that these bytes were not acknowledged.
     report.damage.push_back({report.end, log_bytes, expected});
     report.torn_bytes = 0;
   }
-  if (report.damage.empty()) {
+  if (report.damage.empty() && report.segment_damage.empty()) {
     report.tip_checkpoint_wrong = !options.checkpoint.has_value() &&
                                   tip->known &&
                                   tip->tip.checkpoint != last_at_tip;
@@ -568,9 +790,12 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     next_slot_ = 1 - tip->slot;
     tip_is_unknown_ = false;
     tip_is_damaged_ = tip->damaged;
+    const absl::MutexLock lock(sync_log_mutex_);
     const bool names_none =
         !directory_synced_ && acknowledged_.epoch.value() < header_.first_epoch;
-    log_is_unnamed_ = names_none;
+    tail_is_unnamed_ =
+        TailBase() == 0 ? names_none
+                        : !directory_synced_ && acknowledged_.end <= TailBase();
     tip_is_unnamed_ = names_none || !tip->known;
   }
   return report;
@@ -579,20 +804,26 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
 // Looks at what the log, of `log_bytes` bytes, begins with.
 absl::Status TransactionLog::CheckHeader(uint64_t log_bytes,
                                          ReplayReport& report) {
-  std::array<std::byte, StoreHeader::kBytes> bytes{};
-  absl::StatusOr<size_t> read = log_->ReadAt(0, bytes);
-  if (!read.ok()) return read.status();
-  const absl::StatusOr<StoreHeader> found =
-      StoreHeader::Decode(std::span(bytes).first(*read), LogPath());
-  if (found.ok() && *found != header_) {
-    return absl::DataLossError(absl::StrCat(
-        "'", LogPath(), "' is of another store than the directory's header"));
-  }
-  if (log_bytes > StoreHeader::kBytes) {
-    report.header_damaged = !found.ok();
-  } else if (!IsPartOfHeader(std::span(bytes).first(*read), header_)) {
-    return absl::DataLossError(
-        absl::StrCat("'", LogPath(), "' is not a log of this store"));
+  for (const LogSegment& segment : segments_->all()) {
+    std::array<std::byte, StoreHeader::kBytes> bytes{};
+    absl::StatusOr<size_t> read = segment.file->ReadAt(0, bytes);
+    if (!read.ok()) return read.status();
+    const absl::StatusOr<StoreHeader> found =
+        StoreHeader::Decode(std::span(bytes).first(*read), segment.path);
+    if (found.ok() && *found != HeaderAt(segment.base)) {
+      return absl::DataLossError(
+          absl::StrCat("'", segment.path,
+                       "' is of another store than the directory's header"));
+    }
+    if (log_bytes > StoreHeader::kBytes) {
+      if (!found.ok()) {
+        report.damaged_headers.push_back(
+            LogName(header_.generation, segment.base));
+      }
+    } else if (!IsPartOfHeader(std::span(bytes).first(*read), header_)) {
+      return absl::DataLossError(
+          absl::StrCat("'", LogPath(), "' is not a log of this store"));
+    }
   }
   return absl::OkStatus();
 }
@@ -629,14 +860,15 @@ absl::Status TransactionLog::Prepare() {
   // What was replayed beyond the tip was never acknowledged and may be in
   // memory alone, even if a sync of it failed. It becomes durable before it is
   // built on.
-  if (log_ != nullptr && log_is_unnamed_) {
-    absl::StatusOr<std::shared_ptr<File>> made = MakeAnew(
-        LogPath(), [&](File& to) { return Rewrite(0, committed_end_, to); });
-    if (!made.ok()) return made.status();
-    log_ = *std::move(made);
-    log_is_unnamed_ = false;
+  if (segments_ != nullptr && tail_is_unnamed_) {
+    if (absl::Status status = MakeSegmentAnew(TailBase()); !status.ok()) {
+      return status;
+    }
+    tail_is_unnamed_ = false;
   } else if (acknowledged_.end < committed_end_) {
-    if (absl::Status status = Rewrite(acknowledged_.end, committed_end_, *log_);
+    const LogSegment& last = segments_->last();
+    if (absl::Status status = Rewrite(std::max(acknowledged_.end, last.base),
+                                      committed_end_, *last.file, last.base);
         !status.ok()) {
       return status;
     }
@@ -652,23 +884,23 @@ absl::Status TransactionLog::Prepare() {
     tip_is_damaged_ = false;
   }
   const bool is_new = committed_end_ <= StoreHeader::kBytes;
-  if (log_ == nullptr) {
+  if (segments_ == nullptr) {
     absl::StatusOr<std::unique_ptr<File>> created =
         file_system_.Open(LogPath(), FileSystem::Access::kCreate);
     if (!created.ok()) return created.status();
-    log_ = *std::move(created);
+    SetSegments({{.base = 0, .path = LogPath(), .file = *std::move(created)}});
   } else {
     // Durable before it is written to: a crash must not leave records of the
     // tail behind new ones that have their numbers and places.
-    absl::Status status = log_->Truncate(is_new ? 0 : committed_end_);
-    if (status.ok()) status = SyncLog();
+    absl::Status status = CutTail(is_new ? 0 : TailBegin());
+    if (status.ok()) status = SyncLog(Sync::kFile);
     if (!status.ok()) return status;
   }
   if (is_new) {
     std::ranges::copy(header_.Encode(), std::back_inserter(buffer_));
     committed_end_ = StoreHeader::kBytes;
   }
-  end_ = committed_end_;
+  end_ = TailBegin();
   acknowledged_ = {
       .epoch = newest_, .end = committed_end_, .checkpoint = last_checkpoint_};
   prepared_ = true;
@@ -694,6 +926,47 @@ absl::StatusOr<std::shared_ptr<File>> TransactionLog::MakeAnew(
   return file_system_.Open(path, FileSystem::Access::kReadWrite);
 }
 
+// The last segment, as far as it was committed, under a name that is durable.
+absl::Status TransactionLog::MakeSegmentAnew(uint64_t base) {
+  const uint64_t begin = base + StoreHeader::kBytes;
+  absl::StatusOr<std::shared_ptr<File>> made =
+      MakeAnew(LogPath(base), [&](File& to) {
+        absl::Status status = to.WriteAt(0, HeaderAt(base).Encode());
+        if (status.ok()) {
+          status = Rewrite(begin, std::max(begin, committed_end_), to, base);
+        }
+        return status;
+      });
+  if (!made.ok()) return made.status();
+  std::vector<LogSegment> segments(segments_->all().begin(),
+                                   segments_->all().end());
+  if (segments.back().base == base) segments.pop_back();
+  segments.push_back(
+      {.base = base, .path = LogPath(base), .file = *std::move(made)});
+  SetSegments(std::move(segments));
+  return absl::OkStatus();
+}
+
+bool TransactionLog::SegmentIsFull() const {
+  const uint64_t base = TailBase();
+  return committed_end_ > base + StoreHeader::kBytes &&
+         committed_end_ - base >= segment_bytes_ &&
+         committed_end_ - base >= committed_end_ / kSegmentShare;
+}
+
+// All that was committed becomes durable first, with the names of its files: a
+// segment is only there when the ones ahead of it are whole.
+absl::Status TransactionLog::BeginSegment() {
+  if (absl::Status status = Flush(); !status.ok()) return status;
+  const State before = std::exchange(state_, State::kFailed);  // until it is
+  absl::Status status = SyncLog(Sync::kFileAndNames);
+  if (status.ok()) status = MakeSegmentAnew(committed_end_);
+  if (!status.ok()) return status;
+  end_ = TailBegin();
+  state_ = before;
+  return absl::OkStatus();
+}
+
 // Both slots: neither may be left unreadable. The one that counts comes last,
 // as the other may be damaged.
 absl::Status TransactionLog::WriteTip(const LogTip& tip, File& to) {
@@ -706,21 +979,34 @@ absl::Status TransactionLog::WriteTip(const LogTip& tip, File& to) {
   return absl::OkStatus();
 }
 
-absl::Status TransactionLog::SyncLog() {
+absl::Status TransactionLog::SyncLog(Sync what) {
   const absl::MutexLock lock(sync_log_mutex_);
   if (sync_failed_.load(std::memory_order_relaxed)) {
     return absl::FailedPreconditionError(absl::StrCat(
         "'", LogPath(), "' must be opened and replayed again: a sync failed"));
   }
-  absl::Status status = log_->Sync();
+  absl::Status status = tail_->Sync();
+  if (status.ok() && what == Sync::kFileAndNames && !directory_synced_) {
+    status = file_system_.SyncDirectory(directory_);
+    directory_synced_ = status.ok();
+  }
   if (!status.ok()) sync_failed_.store(true, std::memory_order_relaxed);
   return status;
+}
+
+// Cuts the last segment off at `position`, which is not ahead of it.
+absl::Status TransactionLog::CutTail(uint64_t position) {
+  const LogSegment& last = segments_->last();
+  return last.file->Truncate(position - last.base);
 }
 
 absl::Status TransactionLog::BeginAppending() {
   if (absl::Status status = CheckUsable(); !status.ok()) return status;
   if (state_ == State::kAppending) return absl::OkStatus();
   if (absl::Status status = Prepare(); !status.ok()) return status;
+  if (SegmentIsFull()) {
+    if (absl::Status status = BeginSegment(); !status.ok()) return status;
+  }
   restating_ = false;
   sequence_ = 0;
   link_ = committed_link_;
@@ -741,10 +1027,11 @@ absl::Status TransactionLog::BeginRestatement() {
   return absl::OkStatus();
 }
 
-// Writes the log's bytes from `begin` to `end` once more, to its own file or
-// another, and syncs that. A page that failed to be written counts as clean
-// from then on, and a sync alone would not write it.
-absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end, File& to) {
+// Writes the log's bytes from `begin` to `end` once more, to their own segment
+// or another of that base, and syncs it. A page that failed to be written
+// counts as clean from then on, and a sync alone would not write it.
+absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end, File& to,
+                                     uint64_t to_base) {
   std::vector<std::byte> buffer;
   for (uint64_t at = begin; at < end; at += buffer.size()) {
     buffer.resize(
@@ -752,7 +1039,7 @@ absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end, File& to) {
     if (absl::Status status = data().Read(at, buffer); !status.ok()) {
       return status;
     }
-    if (absl::Status status = to.WriteAt(at, buffer); !status.ok()) {
+    if (absl::Status status = to.WriteAt(at - to_base, buffer); !status.ok()) {
       return status;
     }
   }
@@ -761,12 +1048,13 @@ absl::Status TransactionLog::Rewrite(uint64_t begin, uint64_t end, File& to) {
 
 absl::Status TransactionLog::Write(uint64_t position,
                                    std::span<const std::byte> bytes) {
-  absl::Status status = log_->WriteAt(position, bytes);
+  const LogSegment& last = segments_->last();
+  absl::Status status = last.file->WriteAt(position - last.base, bytes);
   if (!status.ok()) {
     state_ = State::kFailed;
     // Gives a full disk its room back. Should this fail too, the next writer
     // cuts the tail off.
-    log_->Truncate(std::min(position, committed_end_)).IgnoreError();
+    CutTail(std::min(position, TailBegin())).IgnoreError();
   }
   return status;
 }
@@ -869,11 +1157,7 @@ absl::Status TransactionLog::SyncTo(const SyncPoint& point) {
         "'", LogPath(), "' must be opened and replayed again: a sync failed"));
   }
   if (point == acknowledged_) return absl::OkStatus();
-  absl::Status status = SyncLog();
-  if (status.ok() && !directory_synced_) {
-    status = file_system_.SyncDirectory(directory_);
-    directory_synced_ = status.ok();
-  }
+  absl::Status status = SyncLog(Sync::kFileAndNames);
   const LogTip tip{
       .epoch = point.epoch, .end = point.end, .checkpoint = point.checkpoint};
   if (status.ok()) {
@@ -895,9 +1179,14 @@ absl::Status TransactionLog::SyncTo(const SyncPoint& point) {
 void TransactionLog::DropUnacknowledged() {
   state_ = State::kFailed;
   buffer_.clear();
-  // A tip that may name it is not made a liar.
-  if (!tip_is_unknown_ && log_ != nullptr)
-    log_->Truncate(acknowledged_.end).IgnoreError();
+  // A tip that may name it is not made a liar, and what is in a segment ahead
+  // of the last one is durable.
+  if (!tip_is_unknown_ && segments_ != nullptr) {
+    const uint64_t base = TailBase();
+    CutTail(base == 0 ? acknowledged_.end
+                      : std::max(acknowledged_.end, base + StoreHeader::kBytes))
+        .IgnoreError();
+  }
 }
 
 absl::StatusOr<Epoch> TransactionLog::Commit(std::span<const std::byte> meta) {
@@ -916,16 +1205,17 @@ absl::Status TransactionLog::Abort() {
   if (state_ != State::kAppending) return absl::OkStatus();
   state_ = State::kFailed;
   const uint64_t written = end_ - buffer_.size();
-  if (written > committed_end_) {
+  const uint64_t begin = TailBegin();
+  if (written > begin) {
     // As in Prepare: what comes next must not be mixed with it by a crash.
-    absl::Status status = log_->Truncate(committed_end_);
-    if (status.ok()) status = SyncLog();
+    absl::Status status = CutTail(begin);
+    if (status.ok()) status = SyncLog(Sync::kFile);
     if (!status.ok()) return status;
     buffer_.clear();
   } else {
-    buffer_.resize(static_cast<size_t>(committed_end_ - written));
+    buffer_.resize(static_cast<size_t>(begin - written));
   }
-  end_ = committed_end_;
+  end_ = begin;
   state_ = State::kReplayed;
   return absl::OkStatus();
 }
@@ -943,13 +1233,17 @@ absl::StatusOr<TransactionLog::SyncPoint> TransactionLog::Tip() {
 
 absl::StatusOr<std::optional<TransactionLog::Checkpoint>>
 TransactionLog::ReadCheckpoint(uint64_t position) {
-  if (absl::Status status = OpenIfPresent(LogPath(), log_); !status.ok()) {
-    return status;
+  if (segments_ == nullptr) {
+    if (absl::Status status = OpenSegments(); !status.ok()) return status;
   }
-  if (log_ == nullptr) return std::nullopt;
-  absl::StatusOr<FileInfo> info = log_->Info();
+  const LogSegment* const segment =
+      segments_ == nullptr ? nullptr : segments_->Find(position);
+  if (segment == nullptr) return std::nullopt;
+  absl::StatusOr<FileInfo> info = segment->file->Info();
   if (!info.ok()) return info.status();
-  if (position > info->bytes || info->bytes - position < RecordHead::kBytes) {
+  const uint64_t end =
+      std::min(segment->base + info->bytes, segments_->Limit(position));
+  if (position > end || end - position < RecordHead::kBytes) {
     return std::nullopt;
   }
   std::array<std::byte, RecordHead::kBytes> bytes{};
@@ -959,7 +1253,7 @@ TransactionLog::ReadCheckpoint(uint64_t position) {
   const std::optional<RecordHead> head =
       RecordHead::Decode(bytes, position, header_.salt());
   if (!head.has_value() || head->kind != RecordKind::kCheckpoint ||
-      head->end() > info->bytes) {
+      head->end() > end) {
     return std::nullopt;
   }
   Checkpoint found{.epoch = head->epoch, .meta = {}};

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -19,17 +20,34 @@
 #include "memory/log/file_system.h"
 #include "memory/log/log_data.h"
 #include "memory/log/log_record.h"
+#include "memory/log/log_segments.h"
 #include "memory/log/store_header.h"
 
 namespace mmsb {
 
-// A log of transactions, append-only, in two files of a store's directory:
+// A log of transactions, append-only, in files of a store's directory:
 //
-//   log   a header, then records; each is a fixed head, `meta` and `data`, all
-//         under CRC32C, and says where in the file it stands
-//   tip   two slots, written in turn: up to where the log was acknowledged
+//   log             a header, then records; each is a fixed head, `meta` and
+//                   `data`, all under CRC32C, and says where in the log it
+//                   stands
+//   log.0.BASE      a later segment of the same: what stands in the log from
+//                   position BASE on (hexadecimal, 16 digits), a header again
+//   tip             two slots, written in turn: up to where the log was
+//                   acknowledged
 //
-// (`log.N` and `tip.N` in the store's N-th generation: see StoreHeader.)
+// (`log.N`, `log.N.BASE` and `tip.N` in the store's N-th generation: see
+// StoreHeader.)
+//
+// A position in the log counts all bytes of the segments ahead of it, headers
+// too, and is never used again. A new segment is begun at the beginning of a
+// transaction, when the last one has `segment_bytes` and a sixteenth of the
+// log: so a log of n bytes has no more than 17 + 16 ln(n / (16 segment_bytes))
+// of them, and a record is in one segment. The last one is synced first, and
+// the names so far; then the new one's header is written aside, synced,
+// renamed, and the directory is synced. So the name of a segment says that all
+// ahead of it is durable: what is not whole there is damage, and only the last
+// segment has a tail that may be torn. What a segment has beyond the next one's
+// beginning is a tail that was cut off, whose cut a failed sync lost.
 //
 // Each record names the one that it was written behind, by the checksum of that
 // one's head (RecordHead::link). What a crash brings back of a tail that was
@@ -48,9 +66,10 @@ namespace mmsb {
 // them: the sync that makes the commit durable has made them durable before the
 // tip can name them, and a crash leaves both or neither.
 //
-// The tip names a transaction only when the names of both files are durable. A
-// failed sync of their directory may have lost these for good: who finds files
-// in which nothing was acknowledged makes them anew and renames them over.
+// The tip names a transaction only when the names of its files are durable. A
+// failed sync of their directory may have lost these for good: who finds a
+// segment, or a tip, in which nothing was acknowledged makes it anew and
+// renames it over.
 //
 // A sync syncs the log, then writes and syncs the tip, and then the
 // transactions up to there are acknowledged. So the tip tells damage from a
@@ -140,11 +159,15 @@ class TransactionLog {
   struct ReplayReport {
     Epoch newest;      // the last transaction known to have been committed
     uint64_t end = 0;  // of the last whole transaction, in bytes
-    uint64_t torn_bytes = 0;      // of an unfinished transaction, after `end`
-    std::vector<Damage> damage;   // in order of position
-    bool header_damaged = false;  // of the log file; harmless
-    bool tip_damaged = false;     // one slot; harmless, the other one serves
-    bool tip_lost = false;        // both slots, or the file
+    uint64_t torn_bytes = 0;     // of an unfinished transaction, after `end`
+    std::vector<Damage> damage;  // in order of position
+    // Segments that are missing, cut, or another's, by name. It is damage.
+    std::vector<std::string> segment_damage;
+    std::vector<std::string> notes;  // on segments; harmless
+    // The files whose headers are damaged; harmless.
+    std::vector<std::string> damaged_headers;
+    bool tip_damaged = false;  // one slot; harmless, the other one serves
+    bool tip_lost = false;     // both slots, or the file
     // The tip names another checkpoint than the last one in the log. Only known
     // when all of the log was replayed, and nothing of it is damaged.
     bool tip_checkpoint_wrong = false;
@@ -152,9 +175,18 @@ class TransactionLog {
 
   // The open files; null where there is none.
   struct Files {
-    std::shared_ptr<File> log;
+    std::shared_ptr<const LogSegments> log;
     std::shared_ptr<File> tip;
   };
+
+  // Which file of a log a name is one of.
+  struct FileName {
+    bool is_tip = false;
+    uint64_t generation = 0;
+    uint64_t base = 0;  // of a segment
+  };
+
+  static constexpr uint64_t kSegmentBytes = 64 << 20;
 
   // What a sync makes durable.
   struct SyncPoint {
@@ -166,10 +198,10 @@ class TransactionLog {
   };
 
   // Opens the log of the store in `directory`, whose header is `header`. A log
-  // file that does not exist is a log of no transactions.
+  // of no files is one of no transactions.
   static absl::StatusOr<std::unique_ptr<TransactionLog>> Open(
       FileSystem& file_system, std::string directory, const StoreHeader& header,
-      FileSystem::Access access);
+      FileSystem::Access access, uint64_t segment_bytes = kSegmentBytes);
 
   // The same to read, by files that are open already; those that are null are
   // opened.
@@ -218,14 +250,17 @@ class TransactionLog {
   // Cuts off what Append added since the last Commit.
   absl::Status Abort();
 
-  // What the files of a generation are called.
-  static std::string LogName(uint64_t generation);
+  // What the files of a generation are called: the segment that begins at
+  // `base`, and the tip.
+  static std::string LogName(uint64_t generation, uint64_t base = 0);
   static std::string TipName(uint64_t generation);
+  // None of a name that is neither.
+  static std::optional<FileName> ParseName(std::string_view name);
   // Follows such a name while the file is made; may be left by a crash.
   static constexpr std::string_view kNewSuffix = ".new";
 
-  Files files() const { return {.log = log_, .tip = tip_}; }
-  LogData data() const { return LogData(log_, LogPath()); }
+  Files files() const { return {.log = segments_, .tip = tip_}; }
+  LogData data() const { return LogData(segments_, LogPath()); }
 
   // What the tip says; nothing when it is lost. The checkpoint that it names
   // may be damaged. One read.
@@ -257,27 +292,49 @@ class TransactionLog {
   // appended since; a torn tail does not count.
   uint64_t bytes() const { return end_; }
 
+  // How many files it is in, but for the tip.
+  size_t segments() const {
+    return segments_ == nullptr ? 0 : segments_->all().size();
+  }
+
  private:
   enum class State { kReplayed, kAppending, kFailed };
   class Reader;
+  struct Extents;
 
   TransactionLog(FileSystem& file_system, std::string directory,
-                 const StoreHeader& header, FileSystem::Access access);
+                 const StoreHeader& header, FileSystem::Access access,
+                 uint64_t segment_bytes);
 
-  std::string LogPath() const;
+  std::string LogPath(uint64_t base = 0) const;
   std::string TipPath() const;
   absl::Status Changed() const;
   absl::Status OpenIfPresent(const std::string& path,
                              std::shared_ptr<File>& file);
+  absl::Status OpenSegments();
+  absl::StatusOr<bool> IsForeign(const LogSegment& segment,
+                                 const LogSegment* before) const;
+  bool WasMadeAnew(const LogSegment& segment) const;
+  void SetSegments(std::vector<LogSegment> segments);
+  StoreHeader HeaderAt(uint64_t base) const;
+  absl::StatusOr<Extents> CheckSegments(ReplayReport& report);
   absl::Status CheckUsable() const;
   absl::Status Prepare();
   absl::Status BeginAppending();
+  absl::Status BeginSegment();
+  bool SegmentIsFull() const;
+  uint64_t TailBase() const;
+  uint64_t TailBegin() const;
   absl::Status CheckHeader(uint64_t log_bytes, ReplayReport& report);
-  absl::Status Rewrite(uint64_t begin, uint64_t end, File& to);
+  absl::Status Rewrite(uint64_t begin, uint64_t end, File& to,
+                       uint64_t to_base);
   absl::StatusOr<std::shared_ptr<File>> MakeAnew(
       const std::string& path, absl::FunctionRef<absl::Status(File&)> fill);
+  absl::Status MakeSegmentAnew(uint64_t base);
   absl::Status WriteTip(const LogTip& tip, File& to);
-  absl::Status SyncLog();
+  enum class Sync { kFile, kFileAndNames };
+  absl::Status SyncLog(Sync what) ABSL_LOCKS_EXCLUDED(sync_log_mutex_);
+  absl::Status CutTail(uint64_t position);
   absl::Status Write(uint64_t position, std::span<const std::byte> bytes);
   absl::StatusOr<uint64_t> AppendRecord(RecordKind kind,
                                         std::span<const std::byte> meta,
@@ -287,18 +344,26 @@ class TransactionLog {
   const std::string directory_;
   const StoreHeader header_;
   const FileSystem::Access access_;
-  std::shared_ptr<File> log_;  // null while there is no such file
+  const uint64_t segment_bytes_;
+  std::shared_ptr<const LogSegments> segments_;  // null while there is no file
+  // Names of segments that are another log's, which are not among them.
+  std::vector<std::string> foreign_;
   std::shared_ptr<File> tip_;
   State state_ = State::kFailed;
   // Held for a sync of the log, so that of two only one is told of a failure,
   // and the other finds sync_failed_.
   absl::Mutex sync_log_mutex_;
+  // The last segment. Those ahead of it were synced before it was made.
+  std::shared_ptr<File> tail_ ABSL_GUARDED_BY(sync_log_mutex_);
+  // False until the first sync: an earlier process may have made the files and
+  // ended before it synced their directory.
+  bool directory_synced_ ABSL_GUARDED_BY(sync_log_mutex_) = false;
   // relaxed throughout: whoever must know of a failed sync is told by it, or
   // has sync_log_mutex_.
   std::atomic<bool> sync_failed_ = false;
-  // The tip names nothing, or cannot be read: an earlier process may have made
-  // these files and have failed to sync their directory.
-  bool log_is_unnamed_ = false;
+  // The tip names nothing of it, or cannot be read: an earlier process may have
+  // made this file and have failed to sync its directory.
+  bool tail_is_unnamed_ = false;  // the last segment
   bool tip_is_unnamed_ = false;
   // The files are as the first Append after a Replay needs them.
   bool prepared_ = false;
@@ -319,9 +384,6 @@ class TransactionLog {
   size_t next_slot_ = 0;         // of the tip, to be written
   bool tip_is_damaged_ = false;  // a slot of it, at the least
   bool tip_is_unknown_ = false;  // a write of it was begun, and not synced
-  // False until the first sync: an earlier process may have made the files and
-  // ended before it synced their directory.
-  bool directory_synced_ = false;
 };
 
 }  // namespace mmsb

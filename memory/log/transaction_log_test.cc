@@ -20,6 +20,7 @@
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
 #include "memory/log/log_record.h"
+#include "memory/log/log_segments.h"
 #include "memory/log/prefix_oracle.h"
 #include "memory/log/store_header.h"
 
@@ -535,7 +536,8 @@ TEST_F(TransactionLogTest, EveryFlippedByteIsSeenOrHarmless) {
     const Replayed replayed = Replay({.check_data = true});
     const TransactionLog::ReplayReport& report = replayed.report;
     if (position < StoreHeader::kBytes) {
-      EXPECT_TRUE(report.header_damaged) << position;
+      EXPECT_EQ(report.damaged_headers, std::vector<std::string>{"log"})
+          << position;
       EXPECT_EQ(replayed.seen, kThree) << position;
     } else {
       EXPECT_NE(replayed.seen, kThree) << position;
@@ -680,14 +682,17 @@ TEST_F(TransactionLogTest, ALogThatWasMadeAnewIsNotOneThatIsDamaged) {
     ASSERT_TRUE(log->CommitUnsynced(FromText("a")).ok());
     ASSERT_TRUE(log->Flush().ok());
   }
-  std::shared_ptr<File> first =
-      *files_.Open(Path("log"), FileSystem::Access::kRead);
+  const auto first =
+      std::make_shared<const LogSegments>(std::vector<LogSegment>{
+          {.base = 0,
+           .path = Path("log"),
+           .file = *files_.Open(Path("log"), FileSystem::Access::kRead)}});
   ASSERT_EQ(OpenAndReplay()->Commit(FromText("b"))->value(), 2u);
   std::shared_ptr<File> tip =
       *files_.Open(Path("tip"), FileSystem::Access::kRead);
   const auto reader = *TransactionLog::Open(
       files_, directory_, header_,
-      TransactionLog::Files{.log = std::move(first), .tip = std::move(tip)});
+      TransactionLog::Files{.log = first, .tip = std::move(tip)});
   Recorder recorder;
   EXPECT_TRUE(absl::IsAborted(reader->Replay({}, recorder).status()));
   EXPECT_EQ(Replay().seen, "c1:a c2:b ");

@@ -16,8 +16,8 @@
 #include "absl/random/random.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "memory/epoch/epoch.h"
@@ -54,23 +54,6 @@ absl::StatusOr<StoreHeader> ReadHeaderOf(FileSystem& file_system,
   absl::StatusOr<size_t> read = (*file)->ReadAt(0, bytes);
   if (!read.ok()) return read.status();
   return StoreHeader::Decode(std::span(bytes).first(*read), path);
-}
-
-// The generation that a file of this name belongs to; none when it is neither a
-// log nor a tip.
-std::optional<uint64_t> GenerationOf(std::string_view name) {
-  for (const auto& name_of :
-       {TransactionLog::LogName, TransactionLog::TipName}) {
-    const std::string first = name_of(0);
-    if (name == first) return 0;
-    uint64_t generation = 0;
-    if (name.size() > first.size() &&
-        absl::SimpleAtoi(name.substr(first.size() + 1), &generation) &&
-        name == name_of(generation)) {
-      return generation;
-    }
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -111,16 +94,13 @@ absl::Status PageStore::OpenLog() {
     absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
         file_system_, path_, header_,
         options_.mode == Mode::kRead ? FileSystem::Access::kRead
-                                     : FileSystem::Access::kReadWrite);
+                                     : FileSystem::Access::kReadWrite,
+        options_.segment_bytes);
     if (!log.ok()) return log.status();
     log_ = *std::move(log);
-    const TransactionLog::Files files = log_->files();
-    if (options_.mode != Mode::kRead ||
-        (files.log != nullptr && files.tip != nullptr)) {
-      return absl::OkStatus();
-    }
+    if (options_.mode != Mode::kRead) return absl::OkStatus();
     // A writer may have pruned the store since the header was read, and have
-    // removed these.
+    // removed some of these.
     const StoreHeader before = header_;
     if (absl::Status status = ReadHeader(); !status.ok()) {
       return absl::IsNotFound(status) ? absl::OkStatus() : status;
@@ -211,11 +191,9 @@ absl::StatusOr<StoreHeader> PageStore::ReadHeaderOfLog() {
   std::optional<StoreHeader> found;
   bool found_is_finished = false;
   for (const std::string& name : *names) {
-    const std::optional<uint64_t> generation = GenerationOf(name);
-    if (!generation.has_value() ||
-        name != TransactionLog::LogName(*generation)) {
-      continue;
-    }
+    const std::optional<TransactionLog::FileName> file =
+        TransactionLog::ParseName(name);
+    if (!file.has_value() || file->is_tip || file->base != 0) continue;
     const absl::StatusOr<StoreHeader> header =
         ReadHeaderOf(file_system_, Join(path_, name));
     if (absl::IsInvalidArgument(header.status()) ||
@@ -224,7 +202,7 @@ absl::StatusOr<StoreHeader> PageStore::ReadHeaderOfLog() {
       continue;
     }
     if (!header.ok()) return header.status();
-    if (header->generation != *generation) continue;
+    if (header->generation != file->generation) continue;
     absl::StatusOr<std::unique_ptr<TransactionLog>> log = TransactionLog::Open(
         file_system_, path_, *header, FileSystem::Access::kRead);
     if (!log.ok()) return log.status();
@@ -308,7 +286,7 @@ absl::Status PageStore::Load() {
       ReplayFromCheckpoint(*log_, /*last=*/std::nullopt, loader);
   if (!replayed.ok()) return Annotate(replayed.status());
   const bool damaged =
-      !replayed->damage.empty() ||
+      !replayed->damage.empty() || !replayed->segment_damage.empty() ||
       std::ranges::any_of(loader->epochs(), &EpochInfo::table_damaged);
   const bool is_empty = loader->epochs().empty();
   const auto state = std::make_shared<const State>(
@@ -338,7 +316,9 @@ absl::Status PageStore::Load() {
     return absl::DataLossError(absl::StrCat(
         "'", path_,
         "' is damaged, and nothing is added to a damaged store; 'verify' names "
-        "the epochs that are lost, and the others can be read"));
+        "the epochs that are lost, and the others can be read",
+        replayed->segment_damage.empty() ? "" : ": ",
+        absl::StrJoin(replayed->segment_damage, "; ")));
   }
   return RemoveLeftovers();
 }
@@ -354,9 +334,10 @@ absl::Status PageStore::RemoveLeftovers() {
     std::string_view made = name;
     const bool is_aside =
         absl::ConsumeSuffix(&made, TransactionLog::kNewSuffix);
-    const std::optional<uint64_t> generation = GenerationOf(made);
-    if (generation.has_value() &&
-        (is_aside || *generation != header_.generation)) {
+    const std::optional<TransactionLog::FileName> file =
+        TransactionLog::ParseName(made);
+    if (file.has_value() &&
+        (is_aside || file->generation != header_.generation)) {
       leftovers.push_back(name);
     }
   }
@@ -373,9 +354,21 @@ absl::Status PageStore::RemoveLeftovers() {
   return status;
 }
 
+// The tip first: a log without one is not taken for the store's. Then the
+// segments, the oldest first, as TransactionLog expects of those who read it.
 absl::Status PageStore::RemoveLog(uint64_t generation) {
-  for (const std::string& name : {TransactionLog::LogName(generation),
-                                  TransactionLog::TipName(generation)}) {
+  absl::StatusOr<std::vector<std::string>> names = file_system_.List(path_);
+  if (!names.ok()) return names.status();
+  std::vector<std::pair<uint64_t, std::string>> removed;
+  for (const std::string& name : *names) {
+    const std::optional<TransactionLog::FileName> file =
+        TransactionLog::ParseName(name);
+    if (!file.has_value() || file->generation != generation) continue;
+    // No segment but the first begins ahead of the first record.
+    removed.emplace_back(file->is_tip ? 0 : file->base + 1, name);
+  }
+  std::ranges::sort(removed);
+  for (const auto& [order, name] : removed) {
     absl::Status status = file_system_.Remove(Join(path_, name));
     if (!status.ok() && !absl::IsNotFound(status)) return status;
   }
@@ -795,6 +788,7 @@ PageStoreStats PageStore::Stats() const {
   const PageTable::Counts counts = newest->table.Count();
   const absl::MutexLock lock(write_mutex_);
   return {.log_bytes = log_->bytes(),
+          .log_files = log_->segments(),
           .pages = newest->table.pages(),
           .zero_pages = counts.zero,
           .delta_pages = counts.delta,

@@ -97,6 +97,7 @@ struct SalvageReport {
 
 struct PageStoreStats {
   uint64_t log_bytes = 0;
+  uint64_t log_files = 0;    // that it is in
   uint64_t pages = 0;        // of the newest epoch
   uint64_t zero_pages = 0;   // of these: stored nowhere
   uint64_t delta_pages = 0;  // of these: stored as a difference
@@ -179,8 +180,9 @@ enum class Durability {
 //                                          88 bytes each 16384 of these)
 //
 // in the log, of one record's data no more than 64 KiB counted; opening reads
-// at most four times so much, and 512 KiB. So the checkpoints that were due are
-// together at most half of the log. Beyond that commits that were not
+// at most four times so much, 512 KiB, and a header of each file of the log
+// (TransactionLog says how many there are). So the checkpoints that were due
+// are together at most half of the log. Beyond that commits that were not
 // acknowledged are read once; and where the last checkpoint or the tip is
 // damaged, the checkpoint before it serves, or the whole log, until a commit
 // writes a new one.
@@ -216,6 +218,9 @@ class PageStore {
     uint32_t page_bytes = 4096;
     // See above; 0 writes the most checkpoints.
     uint64_t checkpoint_slack_bytes = 1 << 20;
+    // A file of the log is given no transaction more when it has so much, and a
+    // sixteenth of the log.
+    uint64_t segment_bytes = TransactionLog::kSegmentBytes;
     Durability durability = Durability::kEach;
     Clock& clock = Clock::System();
     // Called once, before waiting for another writer.

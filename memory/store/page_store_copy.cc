@@ -169,6 +169,10 @@ absl::Status PageStore::CopyTo(PageStore& to, const State& newest, Epoch first,
   absl::StatusOr<TransactionLog::ReplayReport> replayed =
       (*log)->Replay({.last = newest.info.epoch}, copier);
   if (!replayed.ok()) return replayed.status();
+  if (salvaged == nullptr && !replayed->segment_damage.empty()) {
+    return absl::DataLossError(absl::StrCat(
+        "'", path_, "' is damaged: ", replayed->segment_damage[0]));
+  }
   if (salvaged == nullptr && !replayed->damage.empty()) {
     return absl::DataLossError(absl::StrCat(
         "'", path_, "' is damaged: log bytes ", replayed->damage[0].begin,

@@ -29,6 +29,7 @@
 #include "memory/epoch/epoch.h"
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/states.h"
 #include "memory/testing/allocation_meter.h"
@@ -48,11 +49,19 @@ uint64_t Flips() {
   return text != nullptr && absl::SimpleAtoi(text, &flips) ? flips : 500;
 }
 
+// How the store is written.
+struct Writing {
+  uint64_t slack_bytes = 1 << 20;
+  uint64_t segment_bytes = TransactionLog::kSegmentBytes;
+};
+
 absl::StatusOr<std::unique_ptr<PageStore>> Open(FileSystem& disk, Mode mode,
-                                                uint64_t slack_bytes) {
-  return PageStore::Open(
-      disk, kPath,
-      {.mode = mode, .page_bytes = 512, .checkpoint_slack_bytes = slack_bytes});
+                                                Writing writing) {
+  return PageStore::Open(disk, kPath,
+                         {.mode = mode,
+                          .page_bytes = 512,
+                          .checkpoint_slack_bytes = writing.slack_bytes,
+                          .segment_bytes = writing.segment_bytes});
 }
 
 Files Load(FileSystem& disk) {
@@ -131,7 +140,7 @@ std::string Spoil(Files& files, std::mt19937_64& random) {
   }
 }
 
-class PageStoreFlipTest : public testing::TestWithParam<uint64_t> {
+class PageStoreFlipTest : public testing::TestWithParam<Writing> {
  protected:
   // All errors but those of a damaged store fail the test.
   static void ExpectDamage(const absl::Status& status, const char* call) {
@@ -228,9 +237,9 @@ TEST_P(PageStoreFlipTest, AreDetectedOrHarmless) {
   most_allocated_ = std::max<size_t>(meter.largest(), BytesIn(files));
 
   const uint64_t flips = Flips();
-  std::mt19937_64 random(GetParam() + 1);
+  std::mt19937_64 random(GetParam().slack_bytes + 1);
   uint64_t harmless = 0;
-  for (uint64_t i = 0; i < flips / 2; ++i) {
+  for (uint64_t i = 0; i < flips / 4; ++i) {
     Files wrong = files;
     const std::string what = Spoil(wrong, random);
     harmless += Check(wrong) ? 1 : 0;
@@ -239,15 +248,19 @@ TEST_P(PageStoreFlipTest, AreDetectedOrHarmless) {
   std::printf(
       "%llu damages of %llu bytes in %zu files: %llu detected, %llu without "
       "a loss; at most %zu bytes allocated at once\n",
-      static_cast<unsigned long long>(flips / 2),
+      static_cast<unsigned long long>(flips / 4),
       static_cast<unsigned long long>(BytesIn(files)), files.size(),
-      static_cast<unsigned long long>(flips / 2 - harmless),
+      static_cast<unsigned long long>(flips / 4 - harmless),
       static_cast<unsigned long long>(harmless), most_allocated_);
 }
 
-// With checkpoints wherever there can be one, and without any.
-INSTANTIATE_TEST_SUITE_P(CheckpointSlack, PageStoreFlipTest,
-                         testing::Values(0, 1 << 20));
+// With checkpoints wherever there can be one, and without any; in one segment,
+// and in several.
+INSTANTIATE_TEST_SUITE_P(Writings, PageStoreFlipTest,
+                         testing::Values(Writing{.slack_bytes = 0}, Writing{},
+                                         Writing{.slack_bytes = 0,
+                                                 .segment_bytes = 2000},
+                                         Writing{.segment_bytes = 0}));
 
 }  // namespace
 }  // namespace mmsb

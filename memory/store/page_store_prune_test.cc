@@ -17,6 +17,7 @@
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
 #include "memory/log/store_header.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/states.h"
 #include "primitives/os_clock.h"
@@ -38,6 +39,7 @@ class PageStorePruneTest : public testing::Test {
                            {.mode = mode,
                             .page_bytes = kPageBytes,
                             .checkpoint_slack_bytes = slack_bytes_,
+                            .segment_bytes = segment_bytes_,
                             .durability = durability_,
                             .clock = clock_});
   }
@@ -109,6 +111,7 @@ class PageStorePruneTest : public testing::Test {
   FaultyFileSystem files_;
   ManualClock clock_{0, 1'000'000};
   uint64_t slack_bytes_ = 1 << 20;
+  uint64_t segment_bytes_ = TransactionLog::kSegmentBytes;
   Durability durability_ = Durability::kEach;
 };
 
@@ -116,6 +119,7 @@ TEST_F(PageStorePruneTest, KeepsEveryEpochFromTheOneThatIsNamedOn) {
   for (const uint64_t slack : {uint64_t{0}, uint64_t{1} << 20}) {
     slack_bytes_ = slack;
     for (uint64_t seed = 1; seed <= 6; ++seed) {
+      segment_bytes_ = seed % 2 == 0 ? 2000 : TransactionLog::kSegmentBytes;
       const std::string path = absl::StrCat("store", slack, "-", seed);
       const std::vector<Bytes> history = RandomHistory(seed, 40);
       std::vector<Bytes> past(history.begin(), history.begin() + 20);
@@ -424,14 +428,20 @@ TEST_F(PageStorePruneTest, APartOfASalvageIsNoStore) {
 TEST_F(PageStorePruneTest, AFailureOfAnyCallLosesNothing) {
   using Fault = FaultyFileSystem::Fault;
   const std::vector<Bytes> history = RandomHistory(5, 4);
-  for (const Durability durability :
-       {Durability::kEach, Durability::kGroup, Durability::kNone}) {
+  for (const auto& [durability, segment_bytes] :
+       {std::pair(Durability::kEach, TransactionLog::kSegmentBytes),
+        std::pair(Durability::kGroup, TransactionLog::kSegmentBytes),
+        std::pair(Durability::kNone, TransactionLog::kSegmentBytes),
+        std::pair(Durability::kEach, uint64_t{0}),
+        std::pair(Durability::kNone, uint64_t{0})}) {
     durability_ = durability;
+    segment_bytes_ = segment_bytes;
     for (const uint64_t failures : {uint64_t{1}, ~uint64_t{0}}) {
       uint64_t made = 0;
       for (uint64_t calls = 0; calls <= made; ++calls) {
-        const std::string path = absl::StrCat(
-            "store", static_cast<int>(durability), "-", failures, "-", calls);
+        const std::string path =
+            absl::StrCat("store", static_cast<int>(durability), "-",
+                         segment_bytes, "-", failures, "-", calls);
         const uint64_t before = files_.calls();
         files_.FailAfter(calls,
                          calls % 2 == 0 ? Fault::kIoError : Fault::kShortWrite,

@@ -21,6 +21,7 @@
 #include "memory/epoch/epoch.h"
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/forwarding_file_system.h"
 #include "memory/store/testing/states.h"
@@ -35,13 +36,15 @@ using Mode = PageStore::Mode;
 constexpr uint32_t kPageBytes = 512;
 constexpr uint64_t kPages = 24;
 
-std::unique_ptr<PageStore> Open(FileSystem& files, Durability durability,
-                                Mode mode = Mode::kCreate) {
+std::unique_ptr<PageStore> Open(
+    FileSystem& files, Durability durability, Mode mode = Mode::kCreate,
+    uint64_t segment_bytes = TransactionLog::kSegmentBytes) {
   absl::StatusOr<std::unique_ptr<PageStore>> store =
       PageStore::Open(files, "store",
                       {.mode = mode,
                        .page_bytes = kPageBytes,
                        .checkpoint_slack_bytes = 4096,
+                       .segment_bytes = segment_bytes,
                        .durability = durability});
   EXPECT_TRUE(store.ok()) << store.status();
   return *std::move(store);
@@ -136,7 +139,9 @@ TEST_P(PageStoreThreadsTest, NobodySeesHalfACommitOrLosesAnother) {
   constexpr int kReaders = 3;
   constexpr int kCommits = 60;
   FaultyFileSystem files;
-  const std::unique_ptr<PageStore> store = Open(files, GetParam());
+  // There will be several segments.
+  const std::unique_ptr<PageStore> store =
+      Open(files, GetParam(), Mode::kCreate, /*segment_bytes=*/16 << 10);
   ASSERT_TRUE(Fill(*store).ok());
   // relaxed: counts, and a flag that only ends loops.
   std::atomic<bool> done = false;

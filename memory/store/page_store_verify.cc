@@ -198,9 +198,13 @@ absl::StatusOr<VerifyReport> PageStore::Verify(
   for (const std::string& damage : header_damage_) {
     report.damage.push_back(absl::StrCat(damage, " (the log's copy was used)"));
   }
-  if (replayed->header_damaged) {
-    report.damage.emplace_back("log: its header is damaged");
+  for (const std::string& name : replayed->damaged_headers) {
+    report.damage.push_back(absl::StrCat(name, ": its header is damaged"));
   }
+  for (const std::string& damage : replayed->segment_damage) {
+    report.damage.push_back(damage);
+  }
+  for (const std::string& note : replayed->notes) report.notes.push_back(note);
   if (replayed->tip_lost) {
     report.damage.emplace_back("tip: both slots are damaged, or it is missing");
   }

@@ -57,9 +57,9 @@ class StrangersTest(harness.StoreTest):
         self.commit(b"state")
         path = os.path.join(self.store, "MMSB")
         header = bytearray(harness.read(path))
-        self.assertEqual(int.from_bytes(header[8:12], "little"), 4)
+        self.assertEqual(int.from_bytes(header[8:12], "little"), 5)
         self.assertEqual(int.from_bytes(header[60:], "little"), harness.crc32c(header[:60]))
-        for version in (1, 3, 5):
+        for version in (1, 4, 6):
             header[8:12] = version.to_bytes(4, "little")
             header[60:] = harness.crc32c(header[:60]).to_bytes(4, "little")
             harness.write(path, header)
