@@ -329,10 +329,14 @@ def page_store():
         "every": k.make() + every,
         "every-with-checkpoints": k.make(page_bytes_log2=1, checkpoints=1) + every,
         "chain": k.make() + k.Resize(4096 + 90) + k.Write(0, 63) + edit * 20 + k.Reopen() + k.Read(7) + k.Verify(),
+        "every-in-segments": k.make(segments=1) + every,
+        "chain-in-segments": k.make(checkpoints=1, segments=1) + k.Resize(2048) + edit * 20 + k.Reopen() + k.Read(9) + k.Read(19),
         "chain-with-checkpoints": k.make(checkpoints=1) + k.Resize(2048) + edit * 20 + k.Reopen() + k.Read(9) + k.Read(19),
         "grows-and-shrinks": k.make(page_bytes_log2=2) + b"".join(k.Resize(n) + k.Write(n, 60) + k.Commit(0) for n in (1, 512, 2047, 2048, 2049, 8192 + 100, 100, 0, 5)) + k.Verify(),
     } | {f"fails-{n}": k.make(checkpoints=n % 2) + k.Resize(1024) + edit + k.Fail(n, 1) + edit * 3 + k.Reopen() + edit for n in (0, 1, 2, 3, 5, 8, 13)} | {
-        f"churn-{n}": k.make(page_bytes_log2=n, checkpoints=n % 2) + k.Resize(2048) + k.churn(n, 60, mixed) for n in range(1, 5)
+        f"fails-{n}-in-segments": k.make(segments=1) + k.Resize(1024) + edit * 2 + k.Fail(n, 1) + edit * 3 + k.Reopen() + edit for n in (0, 1, 3, 5, 8, 13)
+    } | {
+        f"churn-{n}": k.make(page_bytes_log2=n, checkpoints=n % 2, segments=(0, 0, 0, 1, 30)[n]) + k.Resize(2048) + k.churn(n, 60, mixed) for n in range(1, 5)
     }
 
 
@@ -348,9 +352,14 @@ def transaction_log():
         "crash-after-each": k.make(crash_states=9) + (one + k.Crash(5)) * 3,
         "checkpoints": k.make(crash_states=5) + (k.Append(5, 60) + k.Checkpoint(40, 48) + k.Checkpoint(40, 0) + k.Commit(7)) * 4 + k.Crash(7),
         "aborted": k.make() + one + (k.Append(5, 60) + k.Abort()) * 3 + one + k.Crash(1),
+        "crash-after-each-segment": k.make(crash_states=9, segments=1) + (one + k.Crash(5)) * 3,
+        "checkpoints-in-segments": k.make(crash_states=5, segments=1) + (k.Append(5, 60) + k.Checkpoint(40, 48) + k.Commit(7)) * 4 + k.Crash(7),
+        "aborted-in-segments": k.make(segments=1) + one + (k.Append(5, 60) + k.Abort()) * 3 + one + k.Crash(1),
         "emptied": k.make(crash_states=5) + k.Append(0, 0) + k.Fail(0, 2) + k.Commit(202) + k.Append(0, 0),
     } | {f"fails-{n}": k.make(crash_states=4) + one + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)} | {
-        f"churn-{n}": k.make(crash_states=n) + k.churn(n, 40, mixed) for n in range(1, 5)
+        f"fails-{n}-in-segments": k.make(crash_states=4, segments=1) + one * 2 + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)
+    } | {
+        f"churn-{n}": k.make(crash_states=n, segments=(0, 0, 0, 1, 20)[n]) + k.churn(n, 40, mixed) for n in range(1, 5)
     }
 
 
@@ -359,8 +368,8 @@ def log_recovery():
     mixed = {"Flip": 8, "Cut": 2, "Append": 1, "Zero": 2, "Move": 2, "Remove": 1, "Replace": 1}
     return {"nothing": k.make(), "empty": b""} | {
         f"{name}-{file}-{store}": k.make(store=store) + step
-        for store in (1, 3)
-        for file in range(4)
+        for store, files in ((1, 4), (3, 4), (4, 9))
+        for file in range(files)
         for name, step in (
             ("flip", k.Flip(file, 70)),
             ("flip-late", k.Flip(file, (1 << 12) + 9)),
@@ -391,7 +400,7 @@ def mmsb_cli():
         "nothing-left": k.Remove(0) * 4,
     }
     nonsense = b"".join(k.Nonsense(n, m) for n in range(12) for m in (0, 5))
-    return {"empty": b"", "nonsense": k.make() + nonsense[:48]} | {f"sound-{n}": k.make(store=n) + every for n in range(4)} | {
+    return {"empty": b"", "nonsense": k.make() + nonsense[:48]} | {f"sound-{n}": k.make(store=n) + every for n in range(6)} | {
         name: k.make(store=1) + step + every for name, step in damage.items()
     }
 

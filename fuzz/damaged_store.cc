@@ -13,6 +13,7 @@
 
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/states.h"
 #include "primitives/check.h"
@@ -40,7 +41,15 @@ Bytes ReadFile(FileSystem& disk, const std::string& path) {
 }
 
 Made Make(size_t number) {
-  constexpr std::array<size_t, DamagedStore::kStores> kEpochs = {1, 4, 9, 20};
+  constexpr std::array<size_t, DamagedStore::kStores> kEpochs = {1,  4, 9,
+                                                                 20, 6, 12};
+  constexpr std::array<uint64_t, DamagedStore::kStores> kSegmentBytes = {
+      TransactionLog::kSegmentBytes,
+      TransactionLog::kSegmentBytes,
+      TransactionLog::kSegmentBytes,
+      TransactionLog::kSegmentBytes,
+      0,
+      4000};
   Made made;
   made.epochs = RandomHistory(number + 1, kEpochs[number]);
   FaultyFileSystem disk;
@@ -51,6 +60,7 @@ Made Make(size_t number) {
         {.mode = PageStore::Mode::kCreate,
          .page_bytes = 512,
          .checkpoint_slack_bytes = number % 2 == 0 ? ~uint64_t{0} : 0,
+         .segment_bytes = kSegmentBytes[number],
          .clock = clock});
     MMSB_CHECK(store.ok(), "DamagedStore: no store");
     for (const Bytes& state : made.epochs) {

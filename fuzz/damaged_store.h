@@ -26,10 +26,10 @@ class DamagedStore {
 
   static constexpr char kPath[] = "store";
 
-  // Of `number`, modulo kStores, which say how many epochs there are and how
-  // many checkpoints.
+  // Of `number`, modulo kStores, which say how many epochs there are, how many
+  // checkpoints, and in how many segments the log is.
   explicit DamagedStore(uint64_t number);
-  static constexpr size_t kStores = 4;
+  static constexpr size_t kStores = 6;
 
   // The state of each epoch, before any damage.
   [[nodiscard]] const std::vector<Bytes>& epochs() const { return *epochs_; }

@@ -15,6 +15,7 @@
 #include "memory/epoch/epoch.h"
 #include "memory/invariants.h"
 #include "memory/log/faulty_file_system.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/states.h"
 #include "primitives/os_clock.h"
@@ -29,6 +30,7 @@ using Bytes = std::vector<std::byte>;
 constexpr ProgramKind::Value kSetup[] = {
     {"page_bytes_log2", kByte},  // modulo 3, plus 9
     {"checkpoints", kByte},      // odd: as often as can be
+    {"segments", kByte},         // of the log; 0: one; else 64 bytes, less 1
 };
 
 constexpr ProgramKind::Op kOps[] = {
@@ -57,6 +59,9 @@ class Model {
                   .page_bytes = uint32_t{512} << program.setup[0] % 3,
                   .checkpoint_slack_bytes =
                       program.setup[1] % 2 != 0 ? 0 : ~uint64_t{0},
+                  .segment_bytes = program.setup[2] == 0
+                                       ? TransactionLog::kSegmentBytes
+                                       : (program.setup[2] - 1) * 64,
                   .clock = clock_}) {}
 
   std::string Run(const Program& program) {

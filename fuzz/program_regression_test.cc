@@ -45,20 +45,21 @@ TEST(SlabRegressionTest, ALargeBlockWithoutAPlaceIsNotMapped) {
 // name; a later one succeeded, and its commits were lost in a crash.
 TEST(TransactionLogRegressionTest, NamesThatAFailedSyncLostAreMadeAnew) {
   using Op = TransactionLogOp;
-  EXPECT_EQ(RunTransactionLogProgram({.setup = {/*crash_states=*/4},
-                                      .steps =
-                                          {
-                                              {Op::kAppend, 9, 100},
-                                              {Op::kAppend, 9, 5},
-                                              {Op::kFail, 2, 1},
-                                              {Op::kCommit, 100},
-                                              {Op::kCommit, 5},
-                                              {Op::kAppend, 9, 100},
-                                              {Op::kCommit, 5},
-                                              {Op::kReopen},
-                                              {Op::kAppend, 6, 2},
-                                          }}),
-            "");
+  EXPECT_EQ(
+      RunTransactionLogProgram({.setup = {/*crash_states=*/4, /*segments=*/0},
+                                .steps =
+                                    {
+                                        {Op::kAppend, 9, 100},
+                                        {Op::kAppend, 9, 5},
+                                        {Op::kFail, 2, 1},
+                                        {Op::kCommit, 100},
+                                        {Op::kCommit, 5},
+                                        {Op::kAppend, 9, 100},
+                                        {Op::kCommit, 5},
+                                        {Op::kReopen},
+                                        {Op::kAppend, 6, 2},
+                                    }}),
+      "");
 }
 
 // A first commit failed, the next writer emptied the log to begin it again, and
@@ -66,15 +67,16 @@ TEST(TransactionLogRegressionTest, NamesThatAFailedSyncLostAreMadeAnew) {
 // the log was taken to be damaged.
 TEST(TransactionLogRegressionTest, AnEmptiedLogWithoutEpochsIsNotDamaged) {
   using Op = TransactionLogOp;
-  EXPECT_EQ(RunTransactionLogProgram({.setup = {/*crash_states=*/5},
-                                      .steps =
-                                          {
-                                              {Op::kAppend, 0, 0},
-                                              {Op::kFail, 0, 2},
-                                              {Op::kCommit, 202},
-                                              {Op::kAppend, 0, 0},
-                                          }}),
-            "");
+  EXPECT_EQ(
+      RunTransactionLogProgram({.setup = {/*crash_states=*/5, /*segments=*/0},
+                                .steps =
+                                    {
+                                        {Op::kAppend, 0, 0},
+                                        {Op::kFail, 0, 2},
+                                        {Op::kCommit, 202},
+                                        {Op::kAppend, 0, 0},
+                                    }}),
+      "");
 }
 
 // A device was lost under a copy, and its report named a page that went with it

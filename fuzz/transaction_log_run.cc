@@ -31,6 +31,8 @@ using Bytes = std::vector<std::byte>;
 
 constexpr ProgramKind::Value kSetup[] = {
     {"crash_states", kByte},  // the most that are looked at, in each crash
+    // 0: one is never full; otherwise 32 bytes each, less 1: see SegmentBytes
+    {"segments", kByte},
 };
 
 constexpr ProgramKind::Op kOps[] = {
@@ -50,6 +52,10 @@ constexpr size_t kMaxDataBytes = 2000;
 // happen in a program.
 constexpr size_t kMaxCrashes = 3;
 constexpr size_t kMaxTransactions = 20;
+
+uint64_t SegmentBytes(uint64_t segments) {
+  return segments == 0 ? TransactionLog::kSegmentBytes : (segments - 1) * 32;
+}
 
 Bytes Pattern(size_t bytes, uint64_t seed) {
   Bytes pattern(bytes);
@@ -95,10 +101,11 @@ class Recorder final : public TransactionLog::Visitor {
 
 // The log of `disk`, replayed.
 absl::StatusOr<std::unique_ptr<TransactionLog>> Open(FileSystem& disk,
+                                                     uint64_t segment_bytes,
                                                      std::string& text) {
   absl::StatusOr<std::unique_ptr<TransactionLog>> log =
       TransactionLog::Open(disk, kDirectory, StoreHeader{.store_id = 77},
-                           FileSystem::Access::kReadWrite);
+                           FileSystem::Access::kReadWrite, segment_bytes);
   if (!log.ok()) return log.status();
   Recorder recorder;
   const auto report = (*log)->Replay({.check_data = true}, recorder);
@@ -109,7 +116,8 @@ absl::StatusOr<std::unique_ptr<TransactionLog>> Open(FileSystem& disk,
 
 class Model {
  public:
-  explicit Model(size_t crash_states) : crash_states_(crash_states + 1) {}
+  Model(size_t crash_states, uint64_t segment_bytes)
+      : crash_states_(crash_states + 1), segment_bytes_(segment_bytes) {}
 
   std::string Run(const Program& program) {
     if (!disk_.CreateDirectory(kDirectory).ok() ||
@@ -133,7 +141,8 @@ class Model {
     log_ = nullptr;
     pending_.clear();
     std::string text;
-    absl::StatusOr<std::unique_ptr<TransactionLog>> log = Open(disk_, text);
+    absl::StatusOr<std::unique_ptr<TransactionLog>> log =
+        Open(disk_, segment_bytes_, text);
     if (!log.ok()) return failing_ ? "" : "Open: " + log.status().ToString();
     log_ = *std::move(log);
     return Adopt(text);
@@ -226,7 +235,7 @@ class Model {
           if (!error.empty() || number++ > more % 8 + crash_states_) return;
           std::string text;
           absl::StatusOr<std::unique_ptr<TransactionLog>> log =
-              Open(left, text);
+              Open(left, segment_bytes_, text);
           if (!log.ok()) {
             error = "after a crash: " + log.status().ToString();
             return;
@@ -244,7 +253,7 @@ class Model {
           Describe('c', epoch->value(), {}, 0, text);
           *log = nullptr;
           std::string again;
-          log = Open(left, again);
+          log = Open(left, segment_bytes_, again);
           if (!log.ok() || again != text) {
             error = "a commit after a crash was lost: " + again;
           }
@@ -253,6 +262,7 @@ class Model {
   }
 
   const size_t crash_states_;
+  const uint64_t segment_bytes_;
   FaultyFileSystem disk_;
   std::unique_ptr<TransactionLog> log_;
   PrefixOracle oracle_{""};
@@ -271,7 +281,8 @@ const ProgramKind kTransactionLogProgram = {"TransactionLog", kSetup, kOps,
                                             RunTransactionLogProgram};
 
 std::string RunTransactionLogProgram(const Program& program) {
-  return Model(program.setup[0] % 32).Run(program);
+  return Model(program.setup[0] % 32, SegmentBytes(program.setup[1]))
+      .Run(program);
 }
 
 }  // namespace mmsb
