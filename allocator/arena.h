@@ -9,11 +9,13 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <utility>
 
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/raw_allocator.h"
+#include "allocator/retreat_log.h"
 #include "allocator/system_source.h"
 #include "primitives/alignment.h"
 #include "primitives/bytes.h"
@@ -56,12 +58,18 @@ struct ArenaOptions {
 //
 // Null when max_bytes would be passed, the upstream has nothing more, or the
 // request overflows. With Policy = Checked, Rewind() ends the process when the
-// position is of another arena or was already rewound past, and Deallocate()
-// when the block is not live or not of this arena; that an older block is
-// deallocated twice is not noticed. Reallocate() checks as Deallocate() does.
+// position is of another arena or has ended, and Deallocate() when the block is
+// not live or not of this arena; that an older block is deallocated twice is
+// not noticed. Reallocate() checks as Deallocate() does. To know which
+// positions have ended takes 32 bytes of the upstream for each place that the
+// arena went back to and did not go back past since, at most one a Mark(), in
+// an array that doubles from 16 and is kept, within max_bytes. Where there is
+// no memory for it, it forgets, and a position that has ended may be returned
+// to unnoticed.
 //
 // Allocate is O(1) but for a call in which the arena grows, Mark is O(1),
-// Rewind and Reset are O(chunks given back), Owns O(chunks).
+// Rewind and Reset are O(chunks given back), Owns O(chunks); under Checked
+// Rewind also takes the logarithm of the number of those places.
 //
 //   Arena arena;
 //   auto position = arena.Mark();
@@ -74,18 +82,24 @@ class Arena {
  public:
   using Options = ArenaOptions;
 
-  // A moment of an arena, to return to: three words, copied freely. It ends
-  // with the arena, when the arena is rewound to an earlier one or reset, and
-  // when a block older than it is deallocated or grows.
+  // A moment of an arena, to return to: three words, seven under Checked,
+  // copied freely. It ends with the arena, when the arena is rewound to an
+  // earlier one or reset, and when a block older than it is deallocated or
+  // grows; but a block older than it that is larger than a chunk may do so and
+  // does no harm.
   class Position {
    private:
     friend class Arena;
     Position(const Arena* arena, std::byte* cursor, uint64_t serial)
         : arena_(arena), cursor_(cursor), serial_(serial) {}
 
+    struct NoMoment {};
+
     const Arena* arena_;
     std::byte* cursor_;
     uint64_t serial_;  // of the newest chunk
+    [[no_unique_address]]
+    std::conditional_t<Policy::kChecked, RetreatLog::Moment, NoMoment> moment_;
   };
 
   Arena()
@@ -104,8 +118,9 @@ class Arena {
   Arena& operator=(const Arena&) = delete;
 
   ~Arena() {
-    Reset();
+    PopAll();
     if (spare_ != nullptr) ReleaseSpare();
+    if constexpr (Policy::kChecked) MoveLog(nullptr, 0);
   }
 
   // A block of `bytes` bytes at a multiple of `alignment`, contents undefined;
@@ -144,16 +159,18 @@ class Arena {
     if constexpr (Policy::kChecked) {
       CheckLive(block, bytes, alignment, "Deallocate");
     }
-    if (block == Cursor()) {
-      peak_ = std::max(peak_, Live());
-      bytes = std::max<size_t>(bytes, 1);
-      PoisonFreed(block, bytes);
-      room_ += bytes;
-      if (Cursor() == End(top_)) PopChunk();
-    } else if (large_ != nullptr && block == large_->begin) {
-      peak_ = std::max(peak_, Live());
-      PopLarge();
-    }
+    GoBack([&] {
+      if (block == Cursor()) {
+        peak_ = std::max(peak_, Live());
+        bytes = std::max<size_t>(bytes, 1);
+        PoisonFreed(block, bytes);
+        room_ += bytes;
+        if (Cursor() == End(top_)) PopChunk();
+      } else if (large_ != nullptr && block == large_->begin) {
+        peak_ = std::max(peak_, Live());
+        PopLarge();
+      }
+    });
   }
 
   // Any block shrinks where it is. The newest grows without taking more than
@@ -181,6 +198,12 @@ class Arena {
     const size_t lost =
         reinterpret_cast<uintptr_t>(begin_ + room) & (alignment - 1);
     if (lost > room) return nullptr;
+    if constexpr (Policy::kChecked) {
+      // As if the block went, and a larger one came.
+      RetreatLog::Place without = Here();
+      without.used -= old_bytes;
+      NoteRetreat(without);
+    }
     room_ = room - lost;
     UnpoisonFresh(Cursor(), static_cast<size_t>(block - Cursor()));
     std::memmove(Cursor(), block, old_bytes);
@@ -191,29 +214,31 @@ class Arena {
 
   // The present, for Rewind().
   [[nodiscard]] Position Mark() const noexcept {
-    return Position(this, Cursor(), serial_);
+    Position position(this, Cursor(), serial_);
+    if constexpr (Policy::kChecked) position.moment_ = log_.Take(Here());
+    return position;
   }
 
   // Gives back every block allocated since `position` was taken from Mark().
-  // The same position may be returned to again, but not once a block that was
-  // the newest when it was taken has been deallocated (Checked finds that).
+  // The same position may be returned to again, but not once it has ended
+  // (Checked finds that).
   void Rewind(const Position& position) noexcept {
     if constexpr (Policy::kChecked) CheckPosition(position);
-    peak_ = std::max(peak_, Live());
-    while (large_ != nullptr && large_->serial > position.serial_) PopLarge();
-    while (top_ != nullptr && top_->serial > position.serial_) PopChunk();
-    if (Cursor() != position.cursor_) {
-      const auto bytes = static_cast<size_t>(position.cursor_ - Cursor());
-      PoisonFreed(Cursor(), bytes);
-      room_ += bytes;
-    }
+    GoBack([&] {
+      peak_ = std::max(peak_, Live());
+      while (large_ != nullptr && large_->serial > position.serial_) PopLarge();
+      while (top_ != nullptr && top_->serial > position.serial_) PopChunk();
+      if (Cursor() != position.cursor_) {
+        const auto bytes = static_cast<size_t>(position.cursor_ - Cursor());
+        PoisonFreed(Cursor(), bytes);
+        room_ += bytes;
+      }
+    });
   }
 
   // Gives back every block.
   void Reset() noexcept {
-    peak_ = std::max(peak_, Live());
-    while (large_ != nullptr) PopLarge();
-    while (top_ != nullptr) PopChunk();
+    GoBack([&] { PopAll(); });
   }
 
   // True when `p` points into a live block, or between two.
@@ -238,7 +263,7 @@ class Arena {
         .live = Live(),
         .cached = spare_ == nullptr ? 0 : Capacity(spare_),
         .free = retired_free_ + room_,
-        .metadata = chunk_count_ * sizeof(Chunk),
+        .metadata = chunk_count_ * sizeof(Chunk) + LogBytes(),
         .committed = committed_,
         .peak = std::max(peak_, Live()),
         .failures = failures_,
@@ -291,6 +316,26 @@ class Arena {
     const size_t used =
         top_ == nullptr ? 0 : static_cast<size_t>(End(top_) - Cursor());
     return retired_live_ + large_live_ + used;
+  }
+
+  [[nodiscard]] RetreatLog::Place Here() const {
+    return {
+        .chunk = top_ == nullptr ? 0 : top_->serial,
+        .used = top_ == nullptr ? 0 : static_cast<size_t>(End(top_) - Cursor()),
+        .large = large_ == nullptr ? 0 : large_->serial,
+    };
+  }
+
+  // Does what may give blocks back.
+  template <class Body>
+  void GoBack(Body body) {
+    if constexpr (Policy::kChecked) {
+      const RetreatLog::Place before = Here();
+      body();
+      if (const RetreatLog::Place now = Here(); now < before) NoteRetreat(now);
+    } else {
+      body();
+    }
   }
 
   [[gnu::noinline]] void* AllocateSlow(size_t bytes, size_t alignment) {
@@ -422,6 +467,12 @@ class Arena {
 
   void ReleaseSpare() { ReleaseChunk(std::exchange(spare_, nullptr)); }
 
+  void PopAll() {
+    peak_ = std::max(peak_, Live());
+    while (large_ != nullptr) PopLarge();
+    while (top_ != nullptr) PopChunk();
+  }
+
   void PopLarge() {
     Chunk* const chunk = large_;
     large_ = chunk->previous;
@@ -452,6 +503,41 @@ class Arena {
     spare_ = chunk;
   }
 
+  [[nodiscard]] size_t LogBytes() const {
+    if constexpr (Policy::kChecked) {
+      return log_.capacity() * sizeof(RetreatLog::Retreat);
+    } else {
+      return 0;
+    }
+  }
+
+  // Checked: the positions above `to` that were taken until now have ended.
+  void NoteRetreat(const RetreatLog::Place& to) {
+    if (!log_.Matters(to)) return;
+    if (log_.full()) GrowLog();
+    log_.Note(to);
+  }
+
+  void GrowLog() {
+    constexpr size_t kFirst = 16;
+    const size_t capacity = std::max(2 * log_.capacity(), kFirst);
+    const size_t bytes = capacity * sizeof(RetreatLog::Retreat);
+    if (bytes > max_bytes_ - committed_) return;
+    void* const memory =
+        upstream_.Allocate(bytes, alignof(RetreatLog::Retreat));
+    if (memory == nullptr) return;
+    committed_ += bytes;
+    MoveLog(memory, capacity);
+  }
+
+  void MoveLog(void* memory, size_t capacity) {
+    const size_t old_bytes = LogBytes();
+    void* const old = log_.MoveTo(memory, capacity);
+    if (old == nullptr) return;
+    committed_ -= old_bytes;
+    upstream_.Deallocate(old, old_bytes, alignof(RetreatLog::Retreat));
+  }
+
   // Checked: ends the process when `position` cannot be returned to.
   void CheckPosition(const Position& position) const {
     if (position.arena_ != this) {
@@ -470,8 +556,9 @@ class Arena {
     const bool reachable = chunk == nullptr
                                ? position.cursor_ == nullptr
                                : Within(position.cursor_, used, End(chunk));
-    if (!reachable) {
-      Die("Arena::Rewind(%p): the arena was already rewound past the position",
+    if (!reachable || log_.IsPast(position.moment_)) {
+      Die("Arena::Rewind(%p): the arena was already rewound past the position, "
+          "or a block older than it deallocated or grown",
           static_cast<const void*>(position.cursor_));
     }
   }
@@ -513,6 +600,9 @@ class Arena {
   size_t next_chunk_bytes_;
   size_t max_bytes_;
   uint64_t failures_ = 0;
+  struct NoLog {};
+  [[no_unique_address]]
+  std::conditional_t<Policy::kChecked, RetreatLog, NoLog> log_;
   [[no_unique_address]] Upstream upstream_;
 };
 
@@ -521,6 +611,7 @@ Arena(ArenaOptions) -> Arena<>;
 template <RawAllocator Upstream>
 Arena(ArenaOptions, Upstream) -> Arena<Upstream>;
 
+static_assert(sizeof(Arena<>::Position) == 3 * sizeof(void*));
 static_assert(OwningAllocator<Arena<>>);
 static_assert(CountingAllocator<Arena<>>);
 static_assert(ReallocatingAllocator<Arena<>>);
