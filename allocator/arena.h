@@ -356,10 +356,16 @@ class Arena {
         !CheckedAdd(total, sizeof(Chunk), &total)) {
       return nullptr;
     }
-    if (alignment > kChunkAlignment || total > max_chunk_bytes_) {
-      return AllocateLarge(bytes, total, alignment);
+    // At most this is lost to the alignment, wherever the chunk begins.
+    const size_t lost =
+        alignment > kChunkAlignment ? alignment - kChunkAlignment : 0;
+    size_t in_chunk = 0;
+    if (CheckedAdd(total, lost, &in_chunk) && in_chunk <= max_chunk_bytes_) {
+      if (PushChunk(in_chunk)) return AllocateFromTop(bytes, alignment);
+      // One of its own may still fit, as it loses nothing.
+      if (lost == 0) return nullptr;
     }
-    return PushChunk(total) ? AllocateFromTop(bytes, alignment) : nullptr;
+    return AllocateLarge(bytes, total, alignment);
   }
 
   // Null when the block does not fit the chunk in use.

@@ -96,6 +96,42 @@ TEST(ArenaTest, AStrictAlignmentIsServedFromTheChunkWhenItFits) {
   EXPECT_EQ(upstream.calls(), 1u);
 }
 
+TEST(ArenaTest, AStrictAlignmentTakesChunksAsOthersDo) {
+  for (const size_t alignment : {128, 512, 4096}) {
+    SCOPED_TRACE(alignment);
+    FailingUpstream upstream;
+    Arena arena({}, AllocatorRef(upstream));
+    constexpr size_t kBlocks = 1000;
+    for (size_t i = 0; i < kBlocks; ++i) {
+      void* const p = arena.Allocate(alignment, alignment);
+      ASSERT_EQ(reinterpret_cast<uintptr_t>(p) % alignment, 0u);
+    }
+    // Chunks of 4 KiB to 1 MiB, and then one a MiB.
+    EXPECT_LE(upstream.calls(), 9 + kBlocks * alignment / kMiB);
+    EXPECT_LE(upstream.bytes(), 2 * kBlocks * alignment + 8 * kKiB);
+  }
+}
+
+TEST(ArenaTest, AStrictAlignmentThatAChunkHasNoRoomForIsServedByItself) {
+  FailingUpstream upstream;
+  Arena arena({.first_chunk_bytes = 1024, .max_chunk_bytes = 4096},
+              AllocatorRef(upstream));
+  std::byte* const a = Bytes(arena.Allocate(8, 8));
+  // 64 of bookkeeping, 2048 of the block, and 4032 lost at most. The chunk in
+  // use has too little by any luck.
+  void* const own = arena.Allocate(2048, 4096);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(own) % 4096, 0u);
+  EXPECT_EQ(upstream.bytes(), 1024u + 2048 + 64);
+  EXPECT_EQ(Bytes(arena.Allocate(8, 8)), a - 8);
+  // Nor when the upstream has not so much.
+  FailingUpstream small({.max_bytes = 256});
+  Arena in_small({}, AllocatorRef(small));
+  void* const p = in_small.Allocate(64, 2048);
+  ASSERT_NE(p, nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 2048, 0u);
+  EXPECT_EQ(in_small.Stats().failures(), 0u);
+}
+
 TEST(ArenaTest, ABlockLargerThanAChunkLeavesTheChunkInUse) {
   FailingUpstream upstream;
   Arena arena({.first_chunk_bytes = 1024, .max_chunk_bytes = 1024},
