@@ -263,7 +263,7 @@ class BasicLockFreePool {
     } else {
       PoisonFreed(bytes + new_bytes, old_bytes - new_bytes);
     }
-    AnnotatePoolResized(this, p, new_bytes);
+    AnnotatePoolResized(this, p, p, new_bytes);
     return p;
   }
 

@@ -545,7 +545,7 @@ class MemoryPool {
     } else {
       PoisonFreed(block + new_bytes, old_bytes - new_bytes);
     }
-    AnnotatePoolResized(this, p, new_bytes);
+    AnnotatePoolResized(this, p, p, new_bytes);
   }
 
   // Checked calls these where the short way does not do: apart from it, because

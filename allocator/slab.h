@@ -156,8 +156,12 @@ class BasicSlabAllocator {
     }
   }
 
-  // Makes a live block one of `new_bytes` where it lies, and returns `p`; or
-  // null, when it would have to move. A large block gives its end back.
+  // Makes a live block one of `new_bytes` without a copy, and returns where it
+  // is now; or null. Up to 32 KiB that is where it lies, within its class. A
+  // large block that shrinks gives its end back; one that grows is moved by the
+  // system, which maps its memory elsewhere, unless there is room behind it:
+  // null where the mapper cannot, as under ASan, MSan and Valgrind. A block
+  // that would become large, or cease to be, is copied.
   [[nodiscard]] void* Reallocate(void* p, size_t old_bytes, size_t new_bytes,
                                  size_t alignment) noexcept {
     if constexpr (Policy::kChecked) {
@@ -169,21 +173,26 @@ class BasicSlabAllocator {
     }
     const bool was_small = IsSlabRequest(old_bytes, alignment);
     if (was_small != IsSlabRequest(new_bytes, alignment)) return nullptr;
-    size_t end = old_bytes;
-    if (was_small ? SlabClassOf(old_bytes, alignment) !=
-                        SlabClassOf(new_bytes, alignment)
-                  : !heap_.ShrinkLarge(p, new_bytes, &end)) {
+    void* now = p;
+    size_t end = std::max(old_bytes, new_bytes);
+    if (!was_small) {
+      now = heap_.ResizeLarge(p, new_bytes, alignment, &end);
+      if (now == nullptr) return nullptr;
+    } else if (SlabClassOf(old_bytes, alignment) !=
+               SlabClassOf(new_bytes, alignment)) {
       return nullptr;
     }
-    const auto block = static_cast<std::byte*>(p);
+    const auto block = static_cast<std::byte*>(now);
     if (new_bytes > old_bytes) {
       UnpoisonFresh(block + old_bytes, new_bytes - old_bytes);
+      // Of a large block that grew the slack is another.
+      PoisonFreed(block + new_bytes, end - new_bytes);
     } else {
       // The end of a large block is gone.
       PoisonFreed(block + new_bytes, std::min(old_bytes, end) - new_bytes);
     }
-    AnnotatePoolResized(this, p, new_bytes);
-    return p;
+    AnnotatePoolResized(this, p, now, new_bytes);
+    return now;
   }
 
   // Bytes of the live block that begins at `p`, at least what was asked for.

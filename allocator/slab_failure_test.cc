@@ -1,5 +1,6 @@
 // A system that refuses at each place in turn.
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
+#include "allocator/reallocate.h"
 #include "allocator/slab.h"
 #include "allocator/slab_chunk.h"
 #include "allocator/slab_memory.h"
@@ -66,12 +68,14 @@ bool Use(uint64_t from, uint64_t count) {
         EXPECT_TRUE(slab.Stats().IdentityHolds());
       }
     };
-    const auto shrink = [&](size_t bytes) {
+    const auto resize = [&](size_t bytes) {
       if (live.empty()) return;
       const uint64_t before = mapper.failures();
       auto& [p, old_bytes, alignment] = live.back();
       EXPECT_EQ(ledger.Remove(p), "");
-      if (slab.Reallocate(p, old_bytes, bytes, alignment) != nullptr) {
+      void* const now = slab.Reallocate(p, old_bytes, bytes, alignment);
+      if (now != nullptr) {
+        p = now;
         old_bytes = bytes;
       }
       EXPECT_EQ(ledger.Add(p, old_bytes, alignment), "");
@@ -86,7 +90,10 @@ bool Use(uint64_t from, uint64_t count) {
       // More than the first directory of large blocks has room for.
       for (int i = 0; i < (round == 0 ? 180 : 2); ++i) take(33000, 8);
       take(100'000, 8);
-      shrink(40'000);
+      resize(120'000);
+      resize(40'000);
+      take(33'000, kMiB);
+      resize(50'000);
       EXPECT_EQ(ledger.Check(), "");
       while (live.size() > 3) give();
       slab.Purge();
@@ -311,6 +318,43 @@ TEST(SlabFailure, ShrinksALargeBlockWhoseEndTheSystemRefuses) {
     EXPECT_EQ(slab.Stats().live(), 0u);
   }
   EXPECT_EQ(mapper.outstanding_bytes(), 0u);
+}
+
+// A system that does not let a large block grow leaves it as it was, and who
+// asks for a copy then has one.
+TEST(SlabFailure, KeepsALargeBlockThatTheSystemDoesNotLetGrow) {
+  for (const size_t alignment : {size_t{8}, 2 * kMiB}) {
+    FaultyMapper mapper;
+    {
+      SlabAllocator slab({.decay_ns = 0, .mapper = &mapper});
+      auto* p = static_cast<std::byte*>(slab.Allocate(100'000, alignment));
+      ASSERT_NE(p, nullptr);
+      std::memset(p, 1, 100'000);
+      const AllocatorStats before = slab.Stats();
+      const size_t outstanding = mapper.outstanding_bytes();
+      mapper.FailFrom(0, 1, ENOMEM);
+      EXPECT_EQ(slab.Reallocate(p, 100'000, kMiB, alignment), nullptr);
+      EXPECT_EQ(mapper.failures(), 1u);
+      const AllocatorStats after = slab.Stats();
+      EXPECT_TRUE(after.IdentityHolds());
+      EXPECT_EQ(after.live(), before.live());
+      EXPECT_EQ(after.committed(), before.committed());
+      EXPECT_EQ(after.peak(), before.peak());
+      EXPECT_EQ(after.allocations(), before.allocations());
+      EXPECT_EQ(after.failures(), 0u);
+      EXPECT_EQ(mapper.outstanding_bytes(), outstanding);
+      EXPECT_EQ(slab.UsableSize(p), before.live());
+      const bool watched = kPoisonReported || RunningOnValgrind();
+      EXPECT_EQ(IsPoisoned(p + 100'000), watched);
+      mapper.FailFrom(0, 1, ENOMEM);
+      p = static_cast<std::byte*>(
+          Reallocate(slab, p, 100'000, kMiB, alignment));
+      ASSERT_NE(p, nullptr);
+      EXPECT_EQ(std::count(p, p + 100'000, std::byte{1}), 100'000);
+      slab.Deallocate(p, kMiB, alignment);
+    }
+    EXPECT_EQ(mapper.outstanding_bytes(), 0u);
+  }
 }
 
 // Of slabs of four units: the one that was committed and is idle does, and not

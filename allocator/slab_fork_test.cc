@@ -11,6 +11,7 @@
 
 #include "allocator/allocator_stats.h"
 #include "allocator/slab.h"
+#include "allocator/slab_size_classes.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
 #include "primitives/os_error.h"
@@ -28,6 +29,7 @@ bool Exercise(SlabAllocator& slab, int steps, unsigned seed) {
   struct Block {
     unsigned char* p;
     size_t bytes;
+    unsigned char mark;  // each of its bytes
   };
   std::vector<Block> live;
   bool good = true;
@@ -35,15 +37,25 @@ bool Exercise(SlabAllocator& slab, int steps, unsigned seed) {
     const size_t bytes = random() % (step % 50 == 0 ? 100'000 : 2000) + 1;
     auto* const p = static_cast<unsigned char*>(slab.Allocate(bytes, 8));
     if (p == nullptr) return false;
-    std::memset(p, static_cast<unsigned char>(bytes), bytes);
-    live.push_back({p, bytes});
+    const auto mark = static_cast<unsigned char>(bytes);
+    std::memset(p, mark, bytes);
+    live.push_back({p, bytes, mark});
+    if (bytes > kSlabMaxBytes) {
+      void* const grown = slab.Reallocate(p, bytes, 2 * bytes, 8);
+      if (grown != nullptr) {
+        Block& block = live.back();
+        block.p = static_cast<unsigned char*>(grown);
+        std::memset(block.p + bytes, mark, bytes);
+        block.bytes = 2 * bytes;
+      }
+    }
     if (live.size() > 100) {
       std::swap(live[random() % live.size()], live.back());
       for (int i = 0; i < 2; ++i) {
         const Block block = live.back();
         live.pop_back();
         for (size_t j = 0; j < block.bytes; ++j) {
-          good &= block.p[j] == static_cast<unsigned char>(block.bytes);
+          good &= block.p[j] == block.mark;
         }
         slab.Deallocate(block.p, block.bytes, 8);
       }

@@ -303,15 +303,21 @@ bool Heap::DeallocateLarge(void* p, size_t block_bytes) {
   return true;
 }
 
-bool Heap::ShrinkLarge(void* p, size_t bytes, size_t* block_bytes) {
+void* Heap::ResizeLarge(void* p, size_t bytes, size_t alignment,
+                        size_t* block_bytes) {
   size_t before = 0;
-  if (large_.Find(p, &before) != p || !large_.Shrink(p, bytes) ||
-      !large_.BlockBytes(bytes, block_bytes)) {
-    return false;
+  if (large_.Find(p, &before) != p || !large_.BlockBytes(bytes, block_bytes)) {
+    return nullptr;
   }
+  if (*block_bytes > before) {
+    void* const grown = large_.Grow(p, bytes, alignment);
+    if (grown != nullptr) NotePeak(*block_bytes - before);
+    return grown;
+  }
+  if (!large_.Shrink(p, bytes)) return nullptr;
   // relaxed: a count.
   out_bytes_.fetch_sub(before - *block_bytes, std::memory_order_relaxed);
-  return true;
+  return p;
 }
 
 size_t Heap::BlockBytes(const void* p) {

@@ -118,9 +118,11 @@ class Heap {
   // there is none.
   [[nodiscard]] bool DeallocateLarge(void* p, size_t block_bytes);
 
-  // Makes a large block one of `bytes` bytes where it lies, if it need not
-  // grow; it has `*block_bytes` then.
-  [[nodiscard]] bool ShrinkLarge(void* p, size_t bytes, size_t* block_bytes);
+  // Makes a large block one of `bytes` bytes, and returns where it is now: the
+  // same place, unless it has to grow. It has `*block_bytes` then. Null, and
+  // the block as it was, when nothing is better than a copy.
+  [[nodiscard]] void* ResizeLarge(void* p, size_t bytes, size_t alignment,
+                                  size_t* block_bytes);
 
   // The size of the block that begins at `p`, live or not; 0 when `p` is in no
   // chunk and no large block begins there. Of other addresses in chunks it says

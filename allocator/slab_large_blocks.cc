@@ -28,20 +28,22 @@ bool LargeBlocks::BlockBytes(size_t bytes, size_t* block_bytes) const {
                         block_bytes);
 }
 
+Alignment LargeBlocks::BlockAlignment(size_t alignment) const {
+  return std::max(Alignment::FromBytes(alignment), memory_.granule());
+}
+
 void* LargeBlocks::Allocate(size_t bytes, size_t alignment) {
   size_t block_bytes = 0;
   if (!Alignment::IsValid(alignment) || !BlockBytes(bytes, &block_bytes)) {
     return nullptr;
   }
-  const Alignment its =
-      std::max(Alignment::FromBytes(alignment), memory_.granule());
   // The system has one lock for all mappings of a process anyway; and under
   // this one no fork sees a mapping that nobody knows of.
   const MutexLock lock(mutex_);
   // First the place in the directory: without one the block would have to go
   // back, and a system that refuses to take it leaves memory that nobody knows.
   if (!HasRoom()) return nullptr;
-  void* const p = memory_.Map(block_bytes, its);
+  void* const p = memory_.Map(block_bytes, BlockAlignment(alignment));
   if (p == nullptr) return nullptr;
   Enter(p, block_bytes, /*live=*/true);
   counts_.live += block_bytes;
@@ -85,13 +87,27 @@ bool LargeBlocks::Shrink(void* p, size_t bytes) {
     PoisonFreed(end, rest);
     entry = FindLive(p);  // The directory may have moved.
   }
-  sizes_.Add(entry->bytes, 0, 1);
-  sizes_.Add(block_bytes, 1);
-  ++counts_.allocations;
-  ++counts_.deallocations;
-  entry->bytes = block_bytes;
-  counts_.live -= rest;
+  CountResized(std::exchange(entry->bytes, block_bytes), block_bytes);
   return true;
+}
+
+void* LargeBlocks::Grow(void* p, size_t bytes, size_t alignment) {
+  size_t block_bytes = 0;
+  if (!Alignment::IsValid(alignment) || !BlockBytes(bytes, &block_bytes)) {
+    return nullptr;
+  }
+  const MutexLock lock(mutex_);
+  Entry* const entry = FindLive(p);
+  if (entry == nullptr || block_bytes <= entry->bytes) return nullptr;
+  const size_t old_bytes = entry->bytes;
+  void* const grown =
+      memory_.Grow(p, old_bytes, block_bytes, BlockAlignment(alignment));
+  if (grown == nullptr) return nullptr;
+  // Its place among the others may be another; the room for it is there.
+  Remove(entry);
+  Enter(grown, block_bytes, /*live=*/true);
+  CountResized(old_bytes, block_bytes);
+  return grown;
 }
 
 void* LargeBlocks::Find(const void* p, size_t* bytes) {
@@ -151,7 +167,7 @@ LargeBlocks::Entry* LargeBlocks::FindLive(const void* p) {
 }
 
 bool LargeBlocks::HasRoom() {
-  return count_ < directory_bytes_ / sizeof(Entry) || Grow();
+  return count_ < directory_bytes_ / sizeof(Entry) || GrowDirectory();
 }
 
 void LargeBlocks::Enter(void* p, size_t bytes, bool live) {
@@ -168,7 +184,16 @@ void LargeBlocks::Remove(Entry* entry) {
   --count_;
 }
 
-bool LargeBlocks::Grow() {
+void LargeBlocks::CountResized(size_t bytes, size_t new_bytes) {
+  sizes_.Add(bytes, 0, 1);
+  sizes_.Add(new_bytes, 1);
+  ++counts_.allocations;
+  ++counts_.deallocations;
+  counts_.live += new_bytes;
+  counts_.live -= bytes;
+}
+
+bool LargeBlocks::GrowDirectory() {
   size_t bytes = memory_.granule().bytes();
   if (directory_bytes_ != 0 && !CheckedMultiply(directory_bytes_, 2, &bytes)) {
     return false;

@@ -48,6 +48,11 @@ class LargeBlocks {
   // block would have to grow, or there is no room to note that end.
   [[nodiscard]] bool Shrink(void* p, size_t bytes);
 
+  // Makes the block at `p`, of that alignment, a larger one of `bytes` bytes,
+  // and returns where it is now. Null, and nothing changed, when it need not
+  // grow, or the system can do no better than a copy.
+  [[nodiscard]] void* Grow(void* p, size_t bytes, size_t alignment);
+
   // The block that `p` points into: its first byte, or null, and its size.
   [[nodiscard]] void* Find(const void* p, size_t* bytes);
 
@@ -64,7 +69,8 @@ class LargeBlocks {
     }
   }
 
-  // A block that shrank counts as one given back and one handed out; so below.
+  // A block of another size than it was counts as one given back and one
+  // handed out; so below.
   [[nodiscard]] Counts GetCounts();
 
   [[nodiscard]] SizeHistogram Histogram();
@@ -79,6 +85,7 @@ class LargeBlocks {
     bool live;  // or the system refused to take it back
   };
 
+  [[nodiscard]] Alignment BlockAlignment(size_t alignment) const;
   // The first entry behind `address`.
   [[nodiscard]] size_t FindBehind(uintptr_t address) MMSB_REQUIRES(mutex_);
   // The live entry that begins at `p`, or null.
@@ -87,7 +94,8 @@ class LargeBlocks {
   [[nodiscard]] bool HasRoom() MMSB_REQUIRES(mutex_);
   void Enter(void* p, size_t bytes, bool live) MMSB_REQUIRES(mutex_);
   void Remove(Entry* entry) MMSB_REQUIRES(mutex_);
-  [[nodiscard]] bool Grow() MMSB_REQUIRES(mutex_);
+  void CountResized(size_t bytes, size_t new_bytes) MMSB_REQUIRES(mutex_);
+  [[nodiscard]] bool GrowDirectory() MMSB_REQUIRES(mutex_);
 
   Memory& memory_;
   Mutex mutex_;

@@ -67,6 +67,18 @@ class Memory {
     return nullptr;
   }
 
+  // Makes a range of Map(), or what is left of one, larger: where it is now,
+  // without a copy; or null. `alignment` as in Map().
+  [[nodiscard]] void* Grow(void* p, size_t bytes, size_t grown_bytes,
+                           Alignment alignment) {
+    void* grown = nullptr;
+    if (!mapper_.Grow(p, bytes, grown_bytes, alignment, &grown).ok()) {
+      return nullptr;
+    }
+    committed_.fetch_add(grown_bytes - bytes, std::memory_order_relaxed);
+    return grown;
+  }
+
   // For where nothing more can be done: what the system refuses to take as a
   // whole loses its memory at least, and keeps address space.
   void ReleaseOrDecommit(void* p, size_t bytes, size_t committed) {

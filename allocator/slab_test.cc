@@ -16,12 +16,14 @@
 #include "allocator/allocator_stats.h"
 #include "allocator/check_policy.h"
 #include "allocator/raw_allocator.h"
+#include "allocator/reallocate.h"
 #include "allocator/size_histogram.h"
 #include "allocator/slab_size_classes.h"
 #include "gtest/gtest.h"
 #include "primitives/bytes.h"
 #include "primitives/os_clock.h"
 #include "primitives/poison.h"
+#include "primitives/sanitizer.h"
 #include "primitives/testing/faulty_mapper.h"
 
 namespace mmsb {
@@ -172,12 +174,118 @@ TEST(SlabAllocator, GivesTheEndOfAShrunkLargeBlockBack) {
   p[0] = 7;
   const size_t before = slab.Stats().committed();
   EXPECT_EQ(slab.Reallocate(p, 4 * kMiB, kMiB, 8), p);
-  EXPECT_EQ(slab.Reallocate(p, kMiB, 2 * kMiB, 8), nullptr);
   EXPECT_EQ(slab.Stats().committed(), before - 3 * kMiB);
   EXPECT_EQ(slab.UsableSize(p), kMiB);
   EXPECT_TRUE(slab.Stats().IdentityHolds());
   EXPECT_EQ(p[0], 7);
   slab.Deallocate(p, kMiB, 8);
+}
+
+// Tools that do not follow memory that moves.
+bool CanGrow() {
+  return !kAddressSanitizer && !kMemorySanitizer && !RunningOnValgrind();
+}
+
+// Words that tell where they lie in a block of `bytes` bytes.
+void Number(void* p, size_t begin, size_t bytes) {
+  for (size_t i = begin / 8; i < bytes / 8; ++i) {
+    static_cast<uint64_t*>(p)[i] = i;
+  }
+}
+bool IsNumbered(const void* p, size_t bytes) {
+  for (size_t i = 0; i < bytes / 8; ++i) {
+    if (static_cast<const uint64_t*>(p)[i] != i) return false;
+  }
+  return true;
+}
+
+// Of two at a time, that lie in each other's way; adds to `*moves`.
+template <class Policy>
+void GrowLargeBlocks(size_t alignment, size_t* moves) {
+  FaultyMapper mapper;
+  BasicSlabAllocator<Policy> slab({.decay_ns = 0, .mapper = &mapper});
+  for (const size_t step : {size_t{8}, size_t{4096}, size_t{70'000}, kMiB}) {
+    SCOPED_TRACE(::testing::Message() << alignment << ", " << step);
+    size_t bytes = 40'000;
+    void* blocks[2] = {};
+    for (void*& p : blocks) {
+      p = slab.Allocate(bytes, alignment);
+      ASSERT_NE(p, nullptr);
+      Number(p, 0, bytes);
+    }
+    for (int i = 0; i < 5; ++i, bytes += step) {
+      for (void*& p : blocks) {
+        const AllocatorStats before = slab.Stats();
+        const size_t block_bytes = slab.UsableSize(p);
+        void* now = slab.Reallocate(p, bytes, bytes + step, alignment);
+        if (CanGrow() || bytes + step <= block_bytes) {
+          ASSERT_NE(now, nullptr);
+        } else {
+          ASSERT_EQ(now, nullptr);
+          now = Reallocate(slab, p, bytes, bytes + step, alignment);
+          ASSERT_NE(now, nullptr);
+        }
+        *moves += now != p ? 1 : 0;
+        p = now;
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % alignment, 0u);
+        EXPECT_TRUE(IsNumbered(p, bytes));
+        Number(p, bytes, bytes + step);
+        const AllocatorStats stats = slab.Stats();
+        EXPECT_TRUE(stats.IdentityHolds());
+        const size_t more = slab.UsableSize(p) - block_bytes;
+        EXPECT_EQ(stats.live() - before.live(), more);
+        EXPECT_EQ(stats.committed() - before.committed(), more);
+        // Never both at once, if nothing is copied.
+        if (CanGrow()) {
+          EXPECT_LE(stats.peak(), std::max(before.peak(), stats.live()));
+        }
+        EXPECT_EQ(stats.allocations() - stats.deallocations(), 2u);
+        const SizeHistogram sizes = slab.Histogram();
+        EXPECT_EQ(sizes.allocations(), stats.allocations());
+        EXPECT_EQ(sizes.deallocations(), stats.deallocations());
+        EXPECT_EQ(stats.failures(), 0u);
+      }
+    }
+    std::map<void*, size_t> seen;
+    slab.ForEachLive([&](void* p, size_t size) { seen[p] = size; });
+    EXPECT_EQ(seen.size(), 2u);
+    for (void* const p : blocks) {
+      EXPECT_EQ(seen[p], slab.UsableSize(p));
+      EXPECT_TRUE(slab.Owns(static_cast<char*>(p) + bytes - 1));
+      EXPECT_TRUE(IsNumbered(p, bytes));
+      slab.Deallocate(p, bytes, alignment);
+    }
+  }
+  EXPECT_EQ(slab.Stats().live(), 0u);
+  EXPECT_EQ(slab.Stats().committed(), slab.Stats().metadata());
+  EXPECT_EQ(mapper.outstanding_bytes(), slab.Stats().committed());
+}
+
+TEST(SlabAllocator, GrowsLargeBlocksAndKeepsTheirContents) {
+  size_t moves = 0;
+  for (const size_t alignment :
+       {size_t{8}, size_t{4096}, 64 * kKiB, 2 * kMiB}) {
+    GrowLargeBlocks<Unchecked>(alignment, &moves);
+    GrowLargeBlocks<Checked>(alignment, &moves);
+  }
+  EXPECT_GT(moves, 0u);
+}
+
+TEST(SlabAllocator, RefusesToGrowALargeBlockBeyondAllMemory) {
+  SlabAllocator slab({.decay_ns = 0});
+  for (const size_t alignment : {size_t{8}, 2 * kMiB}) {
+    void* const p = slab.Allocate(100'000, alignment);
+    Number(p, 0, 100'000);
+    const size_t committed = slab.Stats().committed();
+    for (const size_t bytes : {std::numeric_limits<size_t>::max(),
+                               size_t{1} << 63, size_t{1} << 47}) {
+      EXPECT_EQ(slab.Reallocate(p, 100'000, bytes, alignment), nullptr);
+    }
+    EXPECT_TRUE(IsNumbered(p, 100'000));
+    EXPECT_EQ(slab.Stats().committed(), committed);
+    EXPECT_EQ(slab.Stats().failures(), 0u);
+    slab.Deallocate(p, 100'000, alignment);
+  }
 }
 
 TEST(SlabAllocator, OwnsItsBlocksOnly) {

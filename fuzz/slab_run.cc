@@ -17,6 +17,7 @@
 #include "allocator/raw_allocator.h"
 #include "allocator/size_histogram.h"
 #include "allocator/slab.h"
+#include "allocator/slab_size_classes.h"
 #include "allocator/testing/block_ledger.h"
 #include "fuzz/program.h"
 #include "primitives/os_clock.h"
@@ -180,19 +181,27 @@ class Model {
     Block& block = live_[index];
     const size_t before = slab_.UsableSize(block.p);
     const size_t common = std::min(bytes, block.bytes);
+    const bool too_much =
+        bytes > kSystemBytes || slab_.Stats().committed() > 4 * kSystemBytes;
     std::string error = ledger_.Remove(block.p);
     if (!error.empty()) return error;
     const auto* const data = static_cast<const unsigned char*>(block.p);
     const std::vector<unsigned char> contents(data, data + common);
+    if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
     void* const p =
         slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
+    if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
     if (p != nullptr) {
-      if (p != block.p) return "Reallocate moved the block";
+      const bool may_move =
+          bytes > block.bytes && !IsSlabRequest(bytes, block.alignment);
+      if (p != block.p && !may_move) return "Reallocate moved the block";
       if (slab_.UsableSize(p) < bytes) return "Reallocate made too little";
-      if (!std::equal(contents.begin(), contents.end(), data)) {
+      if (!std::equal(contents.begin(), contents.end(),
+                      static_cast<const unsigned char*>(p))) {
         return "Reallocate lost the contents";
       }
       block_bytes_ += slab_.UsableSize(p) - before;
+      block.p = p;
       block.bytes = bytes;
     }
     return ledger_.Add(block.p, block.bytes, block.alignment);

@@ -163,6 +163,31 @@ class SystemMemoryMapper final : public MemoryMapper {
     return OsError();
   }
 
+  OsError Grow(void* address, size_t bytes, size_t grown_bytes,
+               Alignment alignment, void** grown) override {
+    const ErrnoKeeper keeper;
+    if (!IsRange(address, bytes) || !IsRange(address, grown_bytes) ||
+        grown_bytes <= bytes || !IsAligned(address, alignment)) {
+      return OsError("Grow", EINVAL);
+    }
+    // None of them carries its shadow along.
+    if (kAddressSanitizer || kMemorySanitizer || RunningOnValgrind()) {
+      return OsError("Grow", ENOTSUP);
+    }
+    const bool anywhere = alignment <= Granule();
+    void* const start =
+        mremap(address, bytes, grown_bytes, anywhere ? MREMAP_MAYMOVE : 0);
+    if (start != MAP_FAILED) {
+      *grown = start;
+      return OsError();
+    }
+    // ENOMEM also says that there is no room where it lies. All else would be
+    // said again at another place.
+    const int code = errno;
+    if (anywhere || code != ENOMEM) return OsError("mremap", code);
+    return MoveTo(alignment, address, bytes, grown_bytes, grown);
+  }
+
   OsError Release(void* address, size_t bytes) override {
     const ErrnoKeeper keeper;
     if (!IsRange(address, bytes)) return OsError("Release", EINVAL);
@@ -178,6 +203,35 @@ class SystemMemoryMapper final : public MemoryMapper {
     return address != nullptr && bytes != 0 && IsAligned(address, granule) &&
            IsAligned(bytes, granule) &&
            CheckedAdd(reinterpret_cast<uintptr_t>(address), bytes, &end);
+  }
+
+  OsError MoveTo(Alignment alignment, void* address, size_t bytes,
+                 size_t grown_bytes, void** grown) {
+    // The system empties the place before it looks whether its limits allow
+    // the rest. So as much as the range grows by is taken behind the place, and
+    // given back: what was there a moment ago is there for the move.
+    const size_t more = grown_bytes - bytes;
+    size_t whole = 0;
+    if (!CheckedAdd(grown_bytes, more, &whole)) return OsError("Grow", ENOMEM);
+    void* place = nullptr;
+    OsError error = Reserve(whole, alignment, &place);
+    if (!error.ok()) return error;
+    char* const behind = static_cast<char*>(place) + grown_bytes;
+    error = Commit(behind, more);
+    if (error.ok()) error = Release(behind, more);
+    if (!error.ok()) {
+      // If this fails as well, address space stays behind, and no memory.
+      static_cast<void>(Release(place, whole).ok());
+      return error;
+    }
+    if (mremap(address, bytes, grown_bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+               place) == MAP_FAILED) {
+      // Whether the place is still reserved the system does not tell; if it is
+      // not, it may be another thread's by now, so it is left alone.
+      return OsError("mremap", errno);
+    }
+    *grown = place;
+    return OsError();
   }
 
   OsError ProtectAs(const char* caller, void* address, size_t bytes,
@@ -206,6 +260,10 @@ class SystemMemoryMapper final : public MemoryMapper {
 constinit SystemMemoryMapper system_mapper;
 
 }  // namespace
+
+OsError MemoryMapper::Grow(void*, size_t, size_t, Alignment, void**) {
+  return OsError("Grow", ENOTSUP);
+}
 
 MemoryMapper& SystemMapper() { return system_mapper; }
 

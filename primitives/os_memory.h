@@ -30,7 +30,8 @@ namespace mmsb {
 // may run out of its own bookkeeping on the way.
 //
 // Each call is one system call or two (Reserve with a large alignment up to
-// four), and costs time in proportion to the granules touched in the range.
+// four, Grow with one up to eight), and costs time in proportion to the
+// granules touched in the range.
 //
 //   MemoryMapper& mapper = SystemMapper();
 //   void* base = nullptr;
@@ -86,6 +87,20 @@ class MemoryMapper {
   // when fewer are free. Every later range in it is in multiples of
   // HugeGranule() too. `*address` is left as it was by a failure.
   virtual OsError MapHuge(size_t bytes, void** address) = 0;
+
+  // Makes a committed range larger, moving it where it lies in the way of
+  // another, without a copy: `*grown` is where it is now, a multiple of
+  // `alignment` as `address` is, and of Granule(). The first `bytes` bytes hold
+  // what they held, those behind them zeros; the old addresses may be another's
+  // at once. The range is a whole one of Reserve() or what Release() left of
+  // one, and has one state. ENOTSUP where the mapper cannot do it, as under a
+  // tool that does not follow memory that moves (poison.h); then, and after any
+  // other failure, the range and `*grown` are as they were, and who needs more
+  // copies. When the system has no room in its own bookkeeping, what stays
+  // behind of an attempt with a larger alignment than Granule() may be address
+  // space, and no memory.
+  virtual OsError Grow(void* address, size_t bytes, size_t grown_bytes,
+                       Alignment alignment, void** grown);
 
   // Gives a range back, whatever its state: its addresses may be another's at
   // once. Poisoning is undone first.

@@ -19,6 +19,7 @@
 #include "primitives/bytes.h"
 #include "primitives/os_error.h"
 #include "primitives/poison.h"
+#include "primitives/sanitizer.h"
 
 namespace mmsb {
 namespace {
@@ -216,6 +217,102 @@ TEST_F(OsMemoryTest, AlignedReservationsKeepNothingBesides) {
   for (void* p : reserved) ASSERT_TRUE(mapper_.Release(p, granule_).ok());
 }
 
+// Tools that do not follow memory that moves.
+bool CanGrow() {
+  return !kAddressSanitizer && !kMemorySanitizer && !RunningOnValgrind();
+}
+
+// With ranges of other sizes between them, so that some have to move.
+TEST_F(OsMemoryTest, GrownRangesKeepTheirContents) {
+  if (!CanGrow()) GTEST_SKIP() << "a tool that does not follow";
+  const size_t before = AddressSpaceBytes();
+  int moves = 0;
+  for (size_t alignment = 1; alignment <= 64 * kMiB; alignment *= 4) {
+    const Alignment its = Alignment::FromBytes(alignment);
+    for (const size_t step : {size_t{1}, size_t{3}, size_t{60}}) {
+      SCOPED_TRACE(testing::Message() << alignment << ", " << step);
+      size_t bytes = granule_;
+      void* ranges[2] = {};
+      for (void*& p : ranges) {
+        ASSERT_TRUE(mapper_.Reserve(bytes, its, &p).ok());
+        ASSERT_TRUE(mapper_.Commit(p, bytes).ok());
+        *static_cast<size_t*>(p) = 0;
+      }
+      for (int round = 0; round < 4; ++round) {
+        const size_t grown_bytes = bytes + step * granule_;
+        for (void*& p : ranges) {
+          void* grown = nullptr;
+          ASSERT_TRUE(mapper_.Grow(p, bytes, grown_bytes, its, &grown).ok());
+          if (grown != p) {
+            ++moves;
+          }
+          p = grown;
+          EXPECT_TRUE(IsAligned(p, its));
+          char* const data = static_cast<char*>(p);
+          for (size_t i = 0; i < bytes; i += granule_) {
+            ASSERT_EQ(*reinterpret_cast<size_t*>(data + i), i);
+          }
+          EXPECT_TRUE(AllZero(data + bytes, grown_bytes - bytes));
+          for (size_t i = bytes; i < grown_bytes; i += granule_) {
+            *reinterpret_cast<size_t*>(data + i) = i;
+          }
+        }
+        bytes = grown_bytes;
+      }
+      for (void* p : ranges) ASSERT_TRUE(mapper_.Release(p, bytes).ok());
+    }
+  }
+  EXPECT_GT(moves, 0);
+  // Nothing stays behind; the program itself may have taken some.
+  EXPECT_LT(AddressSpaceBytes(), before + 8 * kMiB);
+}
+
+TEST_F(OsMemoryTest, WhatCannotGrowStaysAsItWas) {
+  ASSERT_TRUE(mapper_.Commit(base_, bytes_).ok());
+  std::memset(base_, 1, bytes_);
+  const Alignment granule = mapper_.Granule();
+  const Alignment large = Alignment::FromBytes(64 * kMiB);
+  void* aligned = nullptr;
+  ASSERT_TRUE(mapper_.Reserve(bytes_, large, &aligned).ok());
+  ASSERT_TRUE(mapper_.Commit(aligned, bytes_).ok());
+  void* grown = this;
+  const auto refusal = [&](char* p, size_t bytes, size_t grown_bytes,
+                           Alignment alignment) {
+    return mapper_.Grow(p, bytes, grown_bytes, alignment, &grown).code();
+  };
+  EXPECT_EQ(refusal(base_, bytes_, bytes_, granule), EINVAL);
+  EXPECT_EQ(refusal(base_, bytes_, bytes_ - granule_, granule), EINVAL);
+  EXPECT_EQ(refusal(base_, bytes_, bytes_ + 1, granule), EINVAL);
+  EXPECT_EQ(refusal(base_ + 1, granule_, bytes_, granule), EINVAL);
+  EXPECT_EQ(refusal(nullptr, granule_, bytes_, granule), EINVAL);
+  EXPECT_EQ(refusal(base_, 0, bytes_, granule), EINVAL);
+  EXPECT_EQ(refusal(base_, bytes_, AlignDown(kMax, granule), granule), EINVAL);
+  EXPECT_EQ(
+      refusal(static_cast<char*>(aligned) + granule_, granule_, bytes_, large),
+      EINVAL);
+  if (CanGrow()) {
+    const size_t before = AddressSpaceBytes();
+    for (const size_t more : {64 * kMiB, size_t{1} << 46, size_t{1} << 62}) {
+      // Of two states.
+      char* const two = static_cast<char*>(aligned);
+      ASSERT_TRUE(mapper_.Protect(two, granule_, Access::kRead).ok());
+      EXPECT_NE(refusal(two, bytes_, bytes_ + more, granule), 0);
+      EXPECT_NE(refusal(two, bytes_, bytes_ + more, large), 0);
+      ASSERT_TRUE(mapper_.Protect(two, granule_, Access::kReadWrite).ok());
+    }
+    for (const Alignment its : {granule, large}) {
+      char* const p = static_cast<char*>(its == large ? aligned : base_);
+      EXPECT_NE(refusal(p, bytes_, bytes_ + (size_t{1} << 47), its), 0);
+    }
+    EXPECT_LT(AddressSpaceBytes(), before + 8 * kMiB);
+  } else {
+    EXPECT_EQ(refusal(base_, bytes_, 2 * bytes_, granule), ENOTSUP);
+  }
+  EXPECT_EQ(grown, this);
+  for (size_t i = 0; i < bytes_; ++i) ASSERT_EQ(base_[i], 1);
+  EXPECT_TRUE(mapper_.Release(aligned, bytes_).ok());
+}
+
 TEST_F(OsMemoryTest, MisuseIsRefusedAndChangesNothing) {
   ASSERT_TRUE(mapper_.Commit(base_, bytes_).ok());
   std::memset(base_, 1, bytes_);
@@ -324,6 +421,45 @@ TEST_F(OsMemoryTest, AdviceForHugeGranulesIsTakenOrRefused) {
                    .Reserve(GranuleBytes(), SystemMapper().Granule(), &p)
                    .Describe(text, sizeof(text)));
   std::_Exit(0);
+}
+
+// Tries to grow an aligned range with another one behind it, so that it has to
+// move, beyond a limit that leaves it where it is.
+[[noreturn]] void GrowUnderALimit(int resource) {
+  MemoryMapper& mapper = SystemMapper();
+  const Alignment alignment = mapper.HugeGranule();
+  const size_t bytes = alignment.bytes();
+  void* p = nullptr;
+  if (!mapper.Reserve(2 * bytes, alignment, &p).ok()) std::_Exit(1);
+  char* const range = static_cast<char*>(p);
+  if (!mapper.Commit(range, bytes).ok()) std::_Exit(1);
+  range[bytes - 1] = 1;
+  // Room for a second range, but not for what it grows by too.
+  const size_t used = AddressSpaceBytes();
+  const rlimit limit = resource == RLIMIT_AS
+                           ? rlimit{used + 11 * bytes, used + 11 * bytes}
+                           : rlimit{64 * kKiB, 64 * kKiB};
+  if (setrlimit(resource, &limit) != 0) std::_Exit(1);
+  OsError error;
+  for (int i = 0; i < 100; ++i) {
+    error = mapper.Grow(range, bytes, 8 * bytes, alignment, &p);
+    if (error.ok() || p != range || range[bytes - 1] != 1) std::_Exit(2);
+  }
+  const size_t now = AddressSpaceBytes();
+  char text[OsError::kTextBytes];
+  std::fprintf(stderr, "%s, %s\n", error.Describe(text, sizeof(text)),
+               now <= used + bytes ? "nothing left behind" : "leaks");
+  std::_Exit(0);
+}
+
+TEST_F(OsMemoryDeathTest, ALimitLeavesWhatWouldGrowAsItWas) {
+  if (!CanGrow() || kThreadSanitizer) {
+    GTEST_SKIP() << "a tool that does not follow, or needs memory of its own";
+  }
+  for (const int resource : {RLIMIT_AS, RLIMIT_DATA}) {
+    EXPECT_EXIT(GrowUnderALimit(resource), testing::ExitedWithCode(0),
+                "Cannot allocate memory \\(errno 12\\), nothing left behind");
+  }
 }
 
 TEST_F(OsMemoryDeathTest, TheSystemsRefusalsAreReturned) {

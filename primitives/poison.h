@@ -255,14 +255,16 @@ MMSB_POISON_INLINE void AnnotatePoolFreed(
   PoisonFreed(p, bytes);
 }
 
-// The block at `p` has `bytes` bytes now. What may be touched stays as it is.
+// The block that was at `p` is at `now` (most often the same), and has `bytes`
+// bytes. What may be touched stays as it is.
 MMSB_POISON_INLINE void AnnotatePoolResized(
     [[maybe_unused]] const volatile void* pool,
-    [[maybe_unused]] const volatile void* p, [[maybe_unused]] size_t bytes) {
+    [[maybe_unused]] const volatile void* p,
+    [[maybe_unused]] const volatile void* now, [[maybe_unused]] size_t bytes) {
 #if defined(MMSB_VALGRIND)
   namespace vg = poison_internal;
   vg::ValgrindRequest(0, vg::kPoolChange, vg::Address(pool), vg::Address(p),
-                      vg::Address(p), bytes);
+                      vg::Address(now), bytes);
 #endif
 }
 

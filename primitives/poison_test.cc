@@ -22,7 +22,7 @@ constexpr bool NothingHappens() {
   AnnotatePoolCreated(nullptr);
   AnnotatePoolAllocated(nullptr, nullptr, 64);
   AnnotatePoolFreed(nullptr, nullptr, 64);
-  AnnotatePoolResized(nullptr, nullptr, 64);
+  AnnotatePoolResized(nullptr, nullptr, nullptr, 64);
   AnnotatePoolDestroyed(nullptr);
   return !IsPoisoned(nullptr) && !RunningOnValgrind();
 }

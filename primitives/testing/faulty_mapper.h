@@ -99,6 +99,15 @@ class FaultyMapper final : public MemoryMapper {
     return error;
   }
 
+  OsError Grow(void* address, size_t bytes, size_t grown_bytes,
+               Alignment alignment, void** grown) override {
+    if (Fails()) return OsError("injected fault", code_);
+    OsError error =
+        upstream_.Grow(address, bytes, grown_bytes, alignment, grown);
+    if (error.ok()) outstanding_bytes_ += grown_bytes - bytes;
+    return error;
+  }
+
   OsError Release(void* address, size_t bytes) override {
     if (Fails()) return OsError("injected fault", code_);
     OsError error = upstream_.Release(address, bytes);

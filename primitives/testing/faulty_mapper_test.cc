@@ -69,7 +69,7 @@ TEST_F(FaultyMapperTest, EveryOperationCanFailWithoutEffect) {
   char& byte = *static_cast<char*>(p);
   byte = 1;
   void* other = nullptr;
-  mapper_.FailFrom(0, 8, ENOMEM);
+  mapper_.FailFrom(0, 9, ENOMEM);
   EXPECT_FALSE(mapper_.Reserve(granule_, mapper_.Granule(), &other).ok());
   EXPECT_FALSE(mapper_.MapHuge(mapper_.HugeGranule().bytes(), &other).ok());
   EXPECT_FALSE(mapper_.Commit(p, granule_).ok());
@@ -77,12 +77,29 @@ TEST_F(FaultyMapperTest, EveryOperationCanFailWithoutEffect) {
   EXPECT_FALSE(mapper_.Discard(p, granule_).ok());
   EXPECT_FALSE(mapper_.Protect(p, granule_, Access::kNone).ok());
   EXPECT_FALSE(mapper_.AdviseHuge(p, granule_).ok());
+  EXPECT_FALSE(
+      mapper_.Grow(p, granule_, 2 * granule_, mapper_.Granule(), &other).ok());
   EXPECT_FALSE(mapper_.Release(p, granule_).ok());
-  EXPECT_EQ(mapper_.failures(), 8u);
+  EXPECT_EQ(mapper_.failures(), 9u);
+  EXPECT_EQ(mapper_.outstanding_bytes(), granule_);
   EXPECT_EQ(other, nullptr);
   EXPECT_EQ(byte, 1);
   byte = 2;
   EXPECT_TRUE(mapper_.Release(p, granule_).ok());
+}
+
+TEST_F(FaultyMapperTest, CountsWhatARangeGrowsBy) {
+  void* p = nullptr;
+  ASSERT_TRUE(mapper_.Reserve(granule_, mapper_.Granule(), &p).ok());
+  ASSERT_TRUE(mapper_.Commit(p, granule_).ok());
+  const OsError error =
+      mapper_.Grow(p, granule_, 3 * granule_, mapper_.Granule(), &p);
+  const size_t bytes = error.ok() ? 3 * granule_ : granule_;
+  // Tools refuse it, the system does not.
+  EXPECT_TRUE(error.ok() || error.code() == ENOTSUP);
+  EXPECT_EQ(mapper_.outstanding_bytes(), bytes);
+  EXPECT_TRUE(mapper_.Release(p, bytes).ok());
+  EXPECT_EQ(mapper_.outstanding_bytes(), 0u);
 }
 
 TEST_F(FaultyMapperTest, UpstreamFailuresAreNotCountedAsInjected) {
