@@ -84,6 +84,7 @@ using Locked = LockedAllocator<SlabAllocator>;
 template <class A>
 void Register() {
   RegisterReplace<A>(A::kName);
+  RegisterLarge<A>(A::kName);
   RegisterProducerConsumer<A>(A::kName);
 }
 
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
   using CheckedSlab = mmsb::BasicSlabAllocator<mmsb::Checked>;
   mmsb::RegisterReplace<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterProducerConsumer<mmsb::SlabAllocator>("mmsb");
+  mmsb::RegisterLarge<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterReplace<CheckedSlab>("mmsb checked");
   mmsb::RegisterReplace<mmsb::Counted>("mmsb counted");
   mmsb::RegisterReplace<mmsb::Limited>("mmsb limited");

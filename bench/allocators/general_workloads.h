@@ -145,6 +145,27 @@ void GeneralProducerConsumer(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kOperations);
 }
 
+// One block of a fixed size taken, written at both ends and given back.
+template <class A>
+void GeneralLarge(benchmark::State& state, size_t bytes) {
+  A allocator;
+  for (auto _ : state) {
+    const SizedPointer block = TakeBlock(allocator, bytes);
+    static_cast<volatile uint64_t*>(block.data)[bytes / 8 - 1] = bytes;
+    GiveBlock(allocator, block);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+
+template <class A>
+void RegisterLarge(const std::string& name) {
+  for (const size_t bytes : {32768, 40000, 262144}) {
+    benchmark::RegisterBenchmark(
+        "general_large_" + std::to_string(bytes) + "/" + name, GeneralLarge<A>,
+        bytes);
+  }
+}
+
 template <class A>
 void RegisterReplaceAlone(const std::string& name) {
   benchmark::RegisterBenchmark("general_replace_1_thread/" + name,
