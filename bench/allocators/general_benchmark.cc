@@ -11,6 +11,7 @@
 #include "allocator/slab.h"
 #include "allocator/slab_size_classes.h"
 #include "allocator/stats_allocator.h"
+#include "allocator/system_source.h"
 #include "allocator/tracking_allocator.h"
 #include "bench/allocators/general_workloads.h"
 #include "bench/allocators/malloc_peers.h"
@@ -96,6 +97,8 @@ int main(int argc, char** argv) {
   mmsb::RegisterReplace<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterProducerConsumer<mmsb::SlabAllocator>("mmsb");
   mmsb::RegisterLarge<mmsb::SlabAllocator>("mmsb");
+  mmsb::RegisterGrow<mmsb::SlabAllocator>("mmsb");
+  mmsb::RegisterGrow<mmsb::SystemSource>(mmsb::Malloc::kName);  // by realloc()
   mmsb::RegisterReplace<CheckedSlab>("mmsb checked");
   mmsb::RegisterReplace<mmsb::Counted>("mmsb counted");
   mmsb::RegisterReplace<mmsb::Limited>("mmsb limited");

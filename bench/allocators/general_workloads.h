@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "allocator/reallocate.h"
 #include "bench/allocators/hand_off.h"
 #include "bench/allocators/pseudo_random.h"
 #include "bench/allocators/thread_pair.h"
@@ -164,6 +165,33 @@ void RegisterLarge(const std::string& name) {
         "general_large_" + std::to_string(bytes) + "/" + name, GeneralLarge<A>,
         bytes);
   }
+}
+
+// One block that grows from 8 to 256 MiB by 8 MiB at a time, the new end
+// written. One item is a step.
+template <class A>
+void GeneralGrow(benchmark::State& state) {
+  constexpr size_t kStep = size_t{8} << 20;
+  constexpr size_t kSteps = 31;
+  A allocator;
+  for (auto _ : state) {
+    SizedPointer block = TakeBlock(allocator, kStep);
+    for (size_t i = 0; i < kSteps; ++i) {
+      const size_t bytes = block.bytes + kStep;
+      block = {
+          static_cast<uint64_t*>(Reallocate(allocator, block.data, block.bytes,
+                                            bytes, kGeneralAlignment)),
+          bytes};
+      static_cast<volatile uint64_t*>(block.data)[bytes / 8 - 1] = bytes;
+    }
+    GiveBlock(allocator, block);
+  }
+  state.SetItemsProcessed(state.iterations() * kSteps);
+}
+
+template <class A>
+void RegisterGrow(const std::string& name) {
+  benchmark::RegisterBenchmark("general_grow/" + name, GeneralGrow<A>);
 }
 
 template <class A>
