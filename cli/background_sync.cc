@@ -1,60 +1,43 @@
 #include "cli/background_sync.h"
 
-#include <signal.h>
-
 #include <cstdint>
-#include <thread>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "memory/log/file_system.h"
+#include "primitives/os_thread.h"
 
 namespace mmsb {
 
 BackgroundSync::~BackgroundSync() { Finish().IgnoreError(); }
 
 void BackgroundSync::Wrote(uint64_t bytes) {
-  const absl::MutexLock lock(mutex_);
   unsynced_ += bytes;
   // A small file does not pay for a thread.
-  if (unsynced_ >= kBytes && !thread_.joinable()) {
-    // Signals are the writer's: their handlers rely on it (AsideFile).
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { Run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (unsynced_ < kBytes) return;
+  unsynced_ = 0;
+  if (!started_) {
+    started_ = true;
+    static_cast<void>(thread_.Start(&Run, this, {.name = "mmsb-sync"}).ok());
   }
+  thread_.Wake();
 }
 
 absl::Status BackgroundSync::Finish() {
-  {
-    const absl::MutexLock lock(mutex_);
-    finishing_ = true;
-  }
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
   const absl::MutexLock lock(mutex_);
   return status_;
 }
 
-void BackgroundSync::Run() {
-  const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return finishing_ || unsynced_ >= kBytes;
-  };
-  absl::Status status;
-  while (status.ok()) {
-    {
-      const absl::MutexLock lock(mutex_);
-      mutex_.Await(absl::Condition(&has_work));
-      if (finishing_) return;
-      unsynced_ = 0;
-    }
-    status = file_.Sync();
+void BackgroundSync::Run(void* self) {
+  auto& sync = *static_cast<BackgroundSync*>(self);
+  {
+    const absl::MutexLock lock(sync.mutex_);
+    if (!sync.status_.ok()) return;
   }
-  const absl::MutexLock lock(mutex_);
-  status_ = status;
+  const absl::Status status = sync.file_.Sync();
+  const absl::MutexLock lock(sync.mutex_);
+  sync.status_ = status;
 }
 
 }  // namespace mmsb

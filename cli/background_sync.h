@@ -2,18 +2,19 @@
 #define MMSB_CLI_BACKGROUND_SYNC_H_
 
 #include <cstdint>
-#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "memory/log/file_system.h"
+#include "primitives/os_thread.h"
 
 namespace mmsb {
 
 // Syncs a file again and again, by a thread of its own, while another thread
 // writes it, so that the disk works meanwhile and the last sync has little left
-// to do. Does not make that one needless.
+// to do. Does not make that one needless, and nor does it happen where there is
+// no thread to be had.
 //
 // Refers to the file. Wrote and Finish are one thread's, that of the writer.
 // A sync that failed is the last one.
@@ -38,14 +39,14 @@ class BackgroundSync {
   absl::Status Finish();
 
  private:
-  void Run();
+  static void Run(void* self);
 
   File& file_;
+  uint64_t unsynced_ = 0;  // since the last sync was asked for
+  bool started_ = false;   // or it was tried
   absl::Mutex mutex_;
-  uint64_t unsynced_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool finishing_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
-  std::thread thread_;  // from the first sync on
+  BackgroundThread thread_;
 };
 
 }  // namespace mmsb
