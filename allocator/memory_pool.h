@@ -73,8 +73,9 @@ struct MemoryPoolOptions {
 // time of a call; an Unchecked pool pays none of it. Heeds kFilledBytes and
 // kCountsCalls of the policy.
 //
-// Poisoned are free blocks, and what is behind the bytes that were asked for;
-// for that, blocks below 8 bytes lie 8 bytes apart under AddressSanitizer.
+// Poisoned are free blocks, and what is behind the bytes that were asked for,
+// but for bytes that share 8 with a live block's, which AddressSanitizer cannot
+// tell apart: pools of blocks at multiples of 8 have none.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
 // a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
@@ -382,12 +383,9 @@ class MemoryPool {
           options.alignment != 0
               ? options.alignment
               : std::min(natural, alignof(std::max_align_t)));
-      // Two blocks in one granule of the tools could not be told apart.
-      const Alignment step =
-          std::max(alignment, Alignment::FromBytes(kPoisonGranuleBytes));
       // A block that does not fit the address space is never allocated.
-      if (!CheckedAlignUp(options.block_size, step, &stride)) {
-        stride = step.bytes();
+      if (!CheckedAlignUp(options.block_size, alignment, &stride)) {
+        stride = alignment.bytes();
         max_blocks = 0;
       } else {
         max_blocks = options.max_blocks;

@@ -367,17 +367,6 @@ TEST(MemoryPoolTest, NothingAtANullRegion) {
   EXPECT_FALSE(pool.Owns(&pool));
 }
 
-TEST(MemoryPoolTest, TheSmallestBlocksArePoisonedToo) {
-  for (const size_t block_size : {1, 2, 3, 4, 7}) {
-    MemoryPool<> pool({.block_size = block_size});
-    auto* const freed = static_cast<std::byte*>(pool.Allocate());
-    auto* const live = static_cast<std::byte*>(pool.Allocate());
-    pool.Deallocate(freed);
-    EXPECT_EQ(IsPoisoned(freed), Watched()) << block_size;
-    EXPECT_FALSE(IsPoisoned(live)) << block_size;
-  }
-}
-
 TEST(MemoryPoolTest, FreeBlocksArePoisonedAndSlackToo) {
   MemoryPool pool({.block_size = 40, .alignment = 64, .blocks_per_chunk = 4});
   auto* const p = static_cast<std::byte*>(pool.Allocate());
