@@ -44,10 +44,10 @@ toolbox_help() {
                                         --probe asks the network anew
 ./bazelw toolbox build                  build the toolbox now
 ./bazelw toolbox shell [COMMAND...]     a shell, or a command, in the toolbox, in this folder
-./bazelw toolbox add msan|valgrind|bench|aarch64|remote
+./bazelw toolbox add msan|valgrind|bench|aarch64|remote|afl
                                         what only some need: MSan's libc++, Valgrind, the peers that
                                         benchmarks compare with, a cross compiler and emulator, a
-                                        server for remote execution
+                                        server for remote execution, AFL++
 ./bazelw toolbox clean [--old]          remove the toolbox and its Bazel output; --old only
                                         what other recipes left
 ./bazelw toolbox help                   this text

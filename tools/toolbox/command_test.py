@@ -31,8 +31,8 @@ class CommandTest(bazelw_world.BazelwTestCase):
         self.assert_misused(self.toolbox_command("sing"), "'toolbox sing'", "toolbox help")
         self.assert_misused(self.toolbox_command("info", "--loud"), "info --loud", "[--probe]")
         self.assert_misused(self.toolbox_command("clean", "--most"), "clean --most", "[--old]")
-        self.assert_misused(self.toolbox_command("add", "bench", "songs"), "no add-on 'songs'", "msan|valgrind|bench|aarch64|remote")
-        self.assert_misused(self.toolbox_command("add"), "wants a name", "msan|valgrind|bench|aarch64|remote")
+        self.assert_misused(self.toolbox_command("add", "bench", "songs"), "no add-on 'songs'", "msan|valgrind|bench|aarch64|remote|afl")
+        self.assert_misused(self.toolbox_command("add"), "wants a name", "msan|valgrind|bench|aarch64|remote|afl")
         self.assert_nothing_built()
 
     def test_help(self):
