@@ -287,7 +287,8 @@ def cc_fuzz_test(
       engine: "libfuzzer"; or "afl", of Debian's afl++ (./bazelw toolbox add afl), with
         NAME_run alone.
       sanitizers: of NAME_bin: "address", "undefined", "thread", "memory".
-      max_len: of an input that the engine makes, in bytes.
+      max_len: of an input that the engine makes, in bytes. It cuts those that are longer,
+        so NAME fails when the corpus has one.
       timeout_seconds: of one input.
       rss_limit_mb: of the engine's process; 0 is none.
       trace_compares: whether libFuzzer looks at what the code compares, which finds
@@ -319,7 +320,7 @@ def cc_fuzz_test(
     cc_test(
         name = name,
         # Bazel refuses to expand a label to no files; the test says it better.
-        args = ["$(rootpaths :%s_corpus)" % name] if corpus else [],
+        args = ["--max_len=%d" % max_len, "$(rootpaths :%s_corpus)" % name] if corpus else [],
         data = [":%s_corpus" % name],
         tags = tags,
         deps = [

@@ -2,7 +2,8 @@
 
     python3 fuzz/corpus.py
 
-writes fuzz/NAME_corpus for each NAME of CORPORA. Which numbers a structure is made
+writes fuzz/NAME_corpus for each NAME of CORPORA, and fuzz/NAME.dict for each of
+DICTIONARIES. Which numbers a structure is made
 of, and which operations it has with which arguments, is read from the tables in
 fuzz/NAME_run.cc; the encoding is that of program_reader.h. What a fuzzer finds
 beside these is kept in the same folders under names of its own (KEPT), which this
@@ -140,7 +141,7 @@ def slab():
         "faults-for-long": k.make() + k.FailMapper(0, 3) + a(64, 8) * 4 + k.FailMapper(2, 3) + a(1 << 16, 8) * 4 + k.Purge() * 3,
         "zeroed-again": k.make() + (k.AllocateZeroed(190, 8) + k.Deallocate(0)) * 4 + (k.AllocateZeroed(1 << 16, 8) + k.Deallocate(0)) * 3,
         "decays": k.make() + (k.AllocateMany(180, 63) * 3 + k.DeallocateNewest(63) * 3 + k.Decay(1)) * 3,
-    } | {f"churn-{seed}": k.make(checked=seed % 2) + k.churn(seed, 120, mixed) for seed in range(1, 7)}
+    } | {f"churn-{seed}": k.make(checked=seed % 2) + k.churn(seed, 80, mixed) for seed in range(1, 10)}
 
 
 def lockfree_pool():
@@ -163,15 +164,15 @@ def lockfree_pool():
         "stolen": k.make(block_size=15, capacity=200, magazine_blocks_log2=5, max_threads=3, flags=threads) + cross * 4,
         "no-records": k.make(block_size=15, capacity=30, max_threads=1, magazine_blocks_log2=1, flags=threads) + cross * 4,
         "replaced": k.make(**base, flags=threads) + (k.Allocate(1, 20) + k.DeallocateMany(1, 20) + k.Replace(0) + k.Allocate(1, 30)) * 3,
-        "at-once": k.make(**base, flags=threads | at_once) + k.churn(1, 100, mixed),
-        "at-once-checked": k.make(block_size=99, capacity=9, magazine_blocks_log2=1, flags=threads | at_once | checked) + k.churn(2, 100, mixed),
-        "at-once-symmetric": k.make(block_size=9, capacity=250, max_threads=2, flags=threads | at_once | symmetric) + k.churn(3, 100, mixed),
+        "at-once": k.make(**base, flags=threads | at_once) + k.churn(1, 80, mixed),
+        "at-once-checked": k.make(block_size=99, capacity=9, magazine_blocks_log2=1, flags=threads | at_once | checked) + k.churn(2, 80, mixed),
+        "at-once-symmetric": k.make(block_size=9, capacity=250, max_threads=2, flags=threads | at_once | symmetric) + k.churn(3, 80, mixed),
         "aligned": k.make(block_size=9, capacity=60, alignment_log2=9, magazine_blocks_log2=3) + (k.Allocate(0, 31) + k.DeallocateMany(0, 20)) * 8,
         "full": k.make(block_size=7, capacity=255, magazine_blocks_log2=6) + k.Allocate(0, 31) * 9 + k.DeallocateMany(0, 31) * 9 + k.Allocate(0, 31) * 9,
         "detached": k.make(**base) + (k.Allocate(0, 25) + k.DeallocateMany(0, 13) + k.Detach(0)) * 5,
     } | {
-        f"churn-{seed}": k.make(block_size=31, capacity=20 * seed, magazine_blocks_log2=seed % 4, max_threads=seed, flags=seed % 4 + threads * (seed == 7)) + k.churn(seed, 120, mixed)
-        for seed in range(1, 8)
+        f"churn-{seed}": k.make(block_size=31, capacity=20 * seed, magazine_blocks_log2=seed % 4, max_threads=seed, flags=seed % 4 + threads * (seed == 7)) + k.churn(seed, 80, mixed)
+        for seed in range(1, 12)
     }
 
 
@@ -313,6 +314,20 @@ def delta_codec():
         "sparse-cut": page(0, 300) + sparse + runs((3, 200), payload=b"a" * 199),
         "whole": page(0, 20) + whole + bytes(range(20)),
         "whole-short": page(0, 20) + whole + bytes(range(19)),
+        "message": page(1, 9) + message(1, 9, b"\x81\x01xyz"),
+        "message-sparse": page(1, 300) + message(2, 300, runs((3, 2), (200, 4), payload=b"abcdef")),
+        "message-whole": page(1, 20) + message(3, 20, bytes(range(20))),
+        "message-of-more": page(1, 9) + message(1, 9, b"\x81\x01xyz") + message(1, 9, b"\x81\x01xyz"),
+        "message-of-another-page": page(1, 10) + message(1, 9, b"\x81\x01xyz"),
+        "message-of-another-version": page(1, 9) + message(1, 9, b"\x81\x01xyz", version=2),
+        "message-of-no-form": page(1, 9) + message(0, 9, b"\x81\x01xyz"),
+        "message-packed": page(1, 9) + message(1, 9, b"\x81\x01xyz", codec=130),
+        "message-no-zeros": page(1, 9) + message(1, 9, b"\x81\x01xyz", zeros=1),
+        "message-longer-than-its-page": page(1, 9) + message(1, 9, b"\x81\x01xyzabcdef"),
+        "message-miscounts": page(1, 9) + message(1, 9, b"\x81\x01xyz", encoded=4),
+        "message-body-is-none": page(1, 9) + message(1, 9, b"\x81\x03xyz"),
+        "message-cut": page(1, 9) + message(1, 9, b"\x81\x01xyz")[:-1],
+        "message-damaged": page(1, 9) + message(1, 9, b"\x81\x01xyz")[:-1] + b"Z",
         "message-short": page(1, 20) + bytes(range(30)),
         "message-zeros": page(1, 20) + bytes(100),
     } | {f"contents-{n}": contents(n, n, c) for n, c in ((1, 1), (8, 3), (64, 64), (255, 9), (300, 200), (1000, 2), (4096, 30), (4097, 900), (0, 0))}
@@ -321,11 +336,17 @@ def delta_codec():
 def page_store():
     k = Kind("page_store")
     mixed = {"Write": 6, "Set": 3, "Zero": 1, "Resize": 2, "Commit": 5, "Checkpoint": 1, "Abandon": 1, "Reopen": 1, "Read": 2, "Verify": 1}
+    mixed |= {"Sync": 1, "Table": 1, "Prune": 1, "Hold": 2, "Conflict": 2, "Salvage": 1, "Fill": 2}
     every = k.Resize(1000) + k.Write(10, 9) + k.Commit(3) + k.Set(900, 1) + k.Checkpoint(0) + k.Read(0) + k.Verify() + k.Abandon()
     every += k.Zero(1) + k.Commit(255) + k.Reopen() + k.Read(1) + k.Resize(0) + k.Commit(0) + k.Read(3)
     edit = k.Write(90, 40) + k.Commit(1)
+    whole = k.Resize(2048) + b"".join(k.Fill(n, n) for n in range(4)) + k.Commit(1) + k.Fill(1, 9) + k.Commit(2) + k.Fill(2, 7) + k.Commit(3)
+    whole += b"".join(map(k.Read, range(3))) + k.Fill(0, 5) + k.Zero(3) + k.Commit(4) + k.Prune(1) + k.Fill(3, 3) + k.Commit(5) + k.Read(4)
+    beside = k.Resize(2048 - 100) + edit * 3 + k.Hold(1) + k.Conflict(0, 1) + k.Hold(2) + k.Conflict(1, 1) + k.Conflict(18, 1)
+    beside += k.Prune(2) + k.Hold(0) + k.Write(3, 50) + k.Commit(9) + k.Table() + k.Sync() + k.Read(0) + k.Read(3) + k.Salvage() + k.Verify()
     return {
         "empty": b"",
+        "pruned-before-all": k.make() + k.Prune(1) + k.Sync() + k.Table() + k.Conflict(0, 0) + k.Salvage(),
         "every": k.make() + every,
         "every-with-checkpoints": k.make(page_bytes_log2=1, checkpoints=1) + every,
         "chain": k.make() + k.Resize(4096 + 90) + k.Write(0, 63) + edit * 20 + k.Reopen() + k.Read(7) + k.Verify(),
@@ -336,7 +357,15 @@ def page_store():
     } | {f"fails-{n}": k.make(checkpoints=n % 2) + k.Resize(1024) + edit + k.Fail(n, 1) + edit * 3 + k.Reopen() + edit for n in (0, 1, 2, 3, 5, 8, 13)} | {
         f"fails-{n}-in-segments": k.make(segments=1) + k.Resize(1024) + edit * 2 + k.Fail(n, 1) + edit * 3 + k.Reopen() + edit for n in (0, 1, 3, 5, 8, 13)
     } | {
-        f"churn-{n}": k.make(page_bytes_log2=n, checkpoints=n % 2, segments=(0, 0, 0, 1, 30)[n]) + k.Resize(2048) + k.churn(n, 60, mixed) for n in range(1, 5)
+        f"whole-{n}": k.make(checkpoints=n % 2, segments=n // 2, durability=n) + whole + k.Reopen() + k.Verify() for n in range(4)
+    } | {
+        f"beside-{n}": k.make(checkpoints=n % 2, segments=n // 2, durability=n) + beside * 2 + k.Reopen() + k.Verify() for n in range(6)
+    } | {
+        f"{name}-fails-{n}": k.make(segments=n % 3, durability=n) + k.Resize(1024) + edit * 3 + k.Hold(1) + k.Fail(n, n // 9) + step + k.Fail(n + 20, 7) + edit + k.Reopen() + edit
+        for name, step in (("prune", k.Prune(1)), ("table", k.Table()), ("conflict", k.Conflict(0, 1)), ("salvage", k.Salvage()))
+        for n in (0, 2, 3, 5, 9, 14, 22, 35)
+    } | {
+        f"churn-{n}": k.make(page_bytes_log2=n, checkpoints=n % 2, segments=(0, 0, 0, 1, 30)[n % 5], durability=n // 2) + k.Resize(2048) + k.churn(n, 60, mixed) for n in range(1, 9)
     }
 
 
@@ -366,6 +395,9 @@ def transaction_log():
 def log_recovery():
     k = Kind("log_recovery")
     mixed = {"Flip": 8, "Cut": 2, "Append": 1, "Zero": 2, "Move": 2, "Remove": 1, "Replace": 1}
+    # Of the header, the records' heads and metas, and the tip: a byte of each field.
+    forged = [(file, at) for file in range(4) for at in (8, 12, 16, 24, 32, 40, 48, 56)]
+    forged += [(2, at) for at in range(65, 192, 6)] + [(2, (1 << p) + at) for p in range(8, 13) for at in range(-126, 128, 34)]
     return {"nothing": k.make(), "empty": b""} | {
         f"{name}-{file}-{store}": k.make(store=store) + step
         for store, files in ((1, 4), (3, 4), (4, 9))
@@ -380,13 +412,18 @@ def log_recovery():
             ("remove", k.Remove(file)),
             ("replace", k.Replace(file, 100)),
         )
-    } | {f"churn-{n}": k.make(store=n) + k.churn(n, n, mixed, lambda r: edge(r, 14)) for n in range(1, 9)}
+    } | {f"churn-{n}": k.make(store=n) + k.churn(n, n, mixed, lambda r: edge(r, 14)) for n in range(1, 9)} | {
+        f"{name}-{file}-{at}": k.make(store=(1, 3, 4)[at % 3]) + step(file, at)
+        for name, step in (("forged", k.Forge), ("flipped", k.Flip))
+        for file, at in forged
+    } | {f"forged-churn-{n}": k.make(store=n) + k.churn(n, n, {"Forge": 1}, lambda r: edge(r, 14)) for n in range(1, 9)}
 
 
 def mmsb_cli():
     k = Kind("mmsb_cli")
     every = k.Stat() + k.Log(0) + k.Log(1) + k.Verify() + k.Diff(1, 2) + k.Checkout(1, 0) + k.Checkout(1, 0) + k.Checkout(2, 1)
     every += k.Commit(1000, 1) + k.Checkout(5, 1) + k.Diff(0, 255) + k.Verify() + k.Log(0)
+    kept = k.Salvage() + k.Prune(2) + k.Log(1) + k.Checkout(1, 1) + k.Checkout(2, 1) + k.Salvage() + k.Prune(9) + k.Commit(64, 0) + k.Verify()
     damage = {
         "flip-header": k.Flip(0, 9),
         "flip-log": k.Flip(2, 200),
@@ -402,6 +439,10 @@ def mmsb_cli():
     nonsense = b"".join(k.Nonsense(n, m) for n in range(12) for m in (0, 5))
     return {"empty": b"", "nonsense": k.make() + nonsense[:48]} | {f"sound-{n}": k.make(store=n) + every for n in range(6)} | {
         name: k.make(store=1) + step + every for name, step in damage.items()
+    } | {f"kept-{n}": k.make(store=n) + kept for n in range(6)} | {
+        f"kept-{name}": k.make(store=2) + step + kept for name, step in damage.items()
+    } | {"help": k.make() + b"".join(map(k.Help, range(8)))} | {
+        f"epochs-of-{n}-from-{e}": k.make(store=n) + b"".join(k.Checkout(e + i, 1) for i in range(16)) for n in range(6) for e in (1, 9)
     }
 
 
@@ -434,7 +475,7 @@ def device_memory_pool():
     } | {
         f"fails-{n}": k.make(**base, threshold_bytes=1024) + (k.Fail(n) + cross + k.Synchronize(1) + whole + k.Trim(0)) * 2 for n in range(1, 9)
     } | {
-        f"churn-{n}": k.make(chunk_units=4 * n, streams=n, max_bytes=(0, 1 << 14)[n % 2], gives=n) + k.churn(n, 150, mixed, near) for n in range(1, 9)
+        f"churn-{n}": k.make(chunk_units=4 * n, streams=n, max_bytes=(0, 1 << 14)[n % 2], gives=n) + k.churn(n, 75, mixed, near) for n in range(1, 17)
     }
 
 
@@ -462,7 +503,7 @@ def host_device_sync():
     } | {
         f"fails-{n}-{m}": k.make(**base) + (writes + k.Fail(n, m) + both + k.Drop()) * 3 for n in (0, 1, 2, 3, 5, 9) for m in (0, 1, 4, 5)
     } | {
-        f"churn-{n}": k.make(pages=n, page_bytes=(97, 127, 300, 512, 511, 600, 190, 899)[n - 1], batch_bytes=64 << n % 5, batch_copies=n, attempts=n, small_memory=n // 7) + k.churn(n, 120, mixed) for n in range(1, 9)
+        f"churn-{n}": k.make(pages=n, page_bytes=(97, 127, 300, 512, 511, 600, 190, 899)[n % 8], batch_bytes=64 << n % 5, batch_copies=n, attempts=n, small_memory=n // 7) + k.churn(n, 85, mixed) for n in range(1, 13)
     }
 
 
@@ -472,6 +513,120 @@ def varint(n):
         out += bytes([n & 127 | 128])
         n >>= 7
     return out + bytes([n])
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+MESSAGE_MAGIC = b"\x8dMDLT\r\n\x1a"
+
+
+def message(form, page_bytes, body, version=1, codec=0, zeros=0, encoded=None):
+    """A delta message with right checksums, whatever it says (docs/format.md)."""
+
+    def number(n, width):
+        return n.to_bytes(width, "little")
+
+    head = MESSAGE_MAGIC + number(version, 2) + bytes([form, codec]) + number(zeros, 4) + number(page_bytes, 8)
+    head += number(len(body) if encoded is None else encoded, 8) + number(len(body), 8) + number(crc32c(body), 4)
+    return head + number(crc32c(head), 4) + body
+
+
+def delta_codec_tokens():
+    forms = {name: bytes([n]) for n, name in enumerate(("dense", "sparse", "whole"), 1)}
+    return {f"kind_{kind}_page_of_{n}": bytes([kind, n & 255, n >> 8]) for kind, n in ((0, 9), (1, 9), (0, 300), (1, 300), (2, 4096))} | {
+        "magic": MESSAGE_MAGIC,
+        "long_varint": b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+        "largest": b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        "run_of_300": b"\x00\xac\x02",
+        "one_run": b"\x01\x03\x02",
+        "two_runs": b"\x02\x03\x02\xc8\x01\x04",
+        "mask_of_9": b"\x81\x01",
+        "spare_bits": b"\x81\x03",
+    } | {f"message_{name}": message(form[0], 9, body) for (name, form), body in zip(forms.items(), (b"\x81\x01xyz", b"\x01\x03\x02ab", bytes(9)))}
+
+
+def log_recovery_tokens():
+    k = Kind("log_recovery")
+    log, tip = 2, 3
+    fields = {"header": (8, 12, 16, 24, 32, 40, 48, 56), "head": (67, 68, 72, 80, 88, 92, 96, 100, 104, 108), "meta": (112, 120, 124, 128, 132, 133)}
+    return (
+        {f"flip_{what}_{at}": k.Flip(log, at) for what, places in fields.items() for at in places}
+        | {f"forge_{what}_{at}": k.Forge(log, at) for what, places in fields.items() for at in places}
+        | {f"forge_mmsb_{at}": k.Forge(0, at) for at in fields["header"]}
+        | {f"forge_tip_{at}": k.Forge(tip, at) for at in (0, 8, 16, 24, 32, 40, 48)}
+        | {f"cut_{file}_{n}": k.Cut(file, n) for file in range(4) for n in (1, 32, 48, 64)}
+        | {f"remove_{file}": k.Remove(file) for file in range(5)}
+    )
+
+
+def mmsb_cli_tokens():
+    k = Kind("mmsb_cli")
+    return {
+        "stat": k.Stat(),
+        "log": k.Log(0),
+        "log_json": k.Log(1),
+        "verify": k.Verify(),
+        "salvage": k.Salvage(),
+    } | {f"checkout_{e}": k.Checkout(e, 1) for e in (0, 1, 2, 9, 255)} | {f"prune_{e}": k.Prune(e) for e in (0, 1, 2, 5, 255)} | {
+        f"diff_{a}_{b}": k.Diff(a, b) for a, b in ((1, 1), (1, 2), (2, 1), (0, 255))
+    } | {f"commit_{n}": k.Commit(n, n % 2) for n in (0, 1, 511, 512, 513, 4097)} | {f"help_{n}": k.Help(n) for n in range(8)} | {
+        f"{what}_{file}": step(file, 70) for file in range(4) for what, step in (("flip", k.Flip), ("cut", k.Cut))
+    } | {f"remove_{file}": k.Remove(file) for file in range(4)}
+
+
+def transaction_log_tokens():
+    k = Kind("transaction_log")
+    one = k.Append(9, 100) + k.Commit(5)
+    return {
+        "transaction": one,
+        "empty_transaction": k.Append(0, 0) + k.Commit(0),
+        "with_checkpoint": k.Append(5, 60) + k.Checkpoint(40, 48) + k.Commit(7),
+        "abort": k.Append(5, 60) + k.Abort(),
+        "crash": one + k.Crash(7),
+        "crash_within": k.Append(9, 1100) + k.Crash(7),
+        "reopen": k.Reopen(),
+    } | {f"failing_{n}": k.Fail(n, 1) + one + k.Reopen() for n in range(8)}
+
+
+def page_store_tokens():
+    k = Kind("page_store")
+    edit = k.Write(90, 40) + k.Commit(1)
+    return {
+        "grow": k.Resize(2048) + edit,
+        "edit": edit,
+        "whole": k.Fill(1, 3) + k.Commit(0),
+        "checkpoint": k.Write(9, 9) + k.Checkpoint(0),
+        "hold_and_prune": k.Hold(0) + k.Prune(2) + k.Hold(1),
+        "conflict": k.Conflict(1, 1),
+        "no_conflict": k.Conflict(0, 1),
+        "salvage": k.Salvage(),
+        "sync": k.Sync() + k.Table(),
+        "look": k.Read(0) + k.Verify(),
+    } | {f"failing_{n}": k.Fail(n, 1) + edit + k.Reopen() for n in range(8)}
+
+
+# A token is a step with its numbers, or some that belong together, where a fuzzer would
+# have to guess each byte; libFuzzer takes none of more than 64 bytes.
+DICTIONARIES = {
+    "delta_codec": delta_codec_tokens,
+    "log_recovery": log_recovery_tokens,
+    "mmsb_cli": mmsb_cli_tokens,
+    "page_store": page_store_tokens,
+    "transaction_log": transaction_log_tokens,
+}
+
+
+def dictionary(name):
+    tokens = DICTIONARIES[name]()
+    lines = [f'{token}="' + "".join(f"\\x{b:02x}" for b in value) + '"\n' for token, value in tokens.items()]
+    return "# Written by corpus.py.\n" + "".join(lines)
 
 
 CORPORA = {
@@ -508,3 +663,5 @@ def write(name):
 if __name__ == "__main__":
     for name in CORPORA:
         write(name)
+    for name in DICTIONARIES:
+        (FOLDER / f"{name}.dict").write_text(dictionary(name))

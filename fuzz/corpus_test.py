@@ -1,10 +1,13 @@
-"""The checked-in corpora are what their generator writes, and small."""
+"""The checked-in corpora and dictionaries are what their generator writes, and small."""
 
+import subprocess
 import unittest
 
 from fuzz import corpus
 
 MAX_BYTES = 1 << 20
+MAX_TOKEN_BYTES = 64  # libFuzzer's
+CHECK_DICTIONARY = "build_defs/fuzz/check_dictionary"
 
 
 class CorpusTest(unittest.TestCase):
@@ -24,6 +27,15 @@ class CorpusTest(unittest.TestCase):
         for name in corpus.CORPORA:
             folder = corpus.FOLDER / f"{name}_corpus"
             self.assertLessEqual(sum(p.stat().st_size for p in folder.iterdir()), MAX_BYTES, name)
+
+    def test_dictionaries_are_as_generated_and_taken(self):
+        for name, generate in corpus.DICTIONARIES.items():
+            path = corpus.FOLDER / f"{name}.dict"
+            self.assertEqual(path.read_text(), corpus.dictionary(name), "run fuzz/corpus.py")
+            subprocess.run([CHECK_DICTIONARY, path], check=True)
+            tokens = list(generate().values())
+            self.assertEqual(len(set(tokens)), len(tokens), name)
+            self.assertLessEqual(max(map(len, tokens)), MAX_TOKEN_BYTES, name)
 
     def test_numbers_that_the_reader_knows(self):
         self.assertEqual(corpus.encode("kSize", 191), b"\xbf")

@@ -13,8 +13,10 @@
 
 #include "memory/log/faulty_file_system.h"
 #include "memory/log/file_system.h"
+#include "memory/log/store_header.h"
 #include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
+#include "memory/store/testing/forged_flip.h"
 #include "memory/store/testing/states.h"
 #include "primitives/check.h"
 #include "primitives/os_clock.h"
@@ -29,6 +31,7 @@ constexpr size_t kMaxFileBytes = size_t{1} << 18;
 
 struct Made {
   std::vector<Bytes> epochs;
+  uint64_t salt;
   std::map<std::string, Bytes> files;
 };
 
@@ -73,6 +76,7 @@ Made Make(size_t number) {
     made.files[name] =
         ReadFile(disk, std::string(DamagedStore::kPath) + "/" + name);
   }
+  made.salt = StoreHeader::Decode(made.files.at("MMSB"), "MMSB")->salt();
   return made;
 }
 
@@ -89,13 +93,18 @@ const Made& MadeOnce(size_t number) {
 
 DamagedStore::DamagedStore(uint64_t number)
     : epochs_(&MadeOnce(number % kStores).epochs),
+      salt_(MadeOnce(number % kStores).salt),
       files_(MadeOnce(number % kStores).files) {}
 
+DamagedStore::Files::iterator DamagedStore::Find(uint64_t file) {
+  if (files_.empty()) return files_.end();
+  return std::next(files_.begin(),
+                   static_cast<ptrdiff_t>(file % files_.size()));
+}
+
 Bytes* DamagedStore::File(uint64_t file) {
-  if (files_.empty()) return nullptr;
-  return &std::next(files_.begin(),
-                    static_cast<ptrdiff_t>(file % files_.size()))
-              ->second;
+  const Files::iterator found = Find(file);
+  return found == files_.end() ? nullptr : &found->second;
 }
 
 void DamagedStore::Flip(uint64_t file, uint64_t position, uint8_t bits) {
@@ -135,10 +144,17 @@ void DamagedStore::Move(uint64_t file, uint64_t from, uint64_t to,
   }
 }
 
+void DamagedStore::Forge(uint64_t file, uint64_t position, uint8_t bits) {
+  const Files::iterator found = Find(file);
+  if (found == files_.end() || found->second.empty()) return;
+  auto& [name, bytes] = *found;
+  ForgeFlip(name, bytes, salt_, position % bytes.size(),
+            static_cast<std::byte>(bits));
+}
+
 void DamagedStore::Remove(uint64_t file) {
-  if (files_.empty()) return;
-  files_.erase(
-      std::next(files_.begin(), static_cast<ptrdiff_t>(file % files_.size())));
+  const Files::iterator found = Find(file);
+  if (found != files_.end()) files_.erase(found);
 }
 
 void DamagedStore::Replace(uint64_t file, Bytes contents) {

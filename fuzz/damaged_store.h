@@ -43,6 +43,8 @@ class DamagedStore {
   void Zero(uint64_t file, uint64_t position, uint64_t bytes);
   // Copies `bytes` bytes of the file to another position.
   void Move(uint64_t file, uint64_t from, uint64_t to, uint64_t bytes);
+  // Flips, and makes the checksums true that the flip belies (ForgeFlip).
+  void Forge(uint64_t file, uint64_t position, uint8_t bits);
   void Remove(uint64_t file);
   // Nothing but `contents`.
   void Replace(uint64_t file, Bytes contents);
@@ -50,11 +52,16 @@ class DamagedStore {
   void WriteTo(FaultyFileSystem& disk) const;
 
  private:
+  using Files = std::map<std::string, Bytes>;
+
+  // The end when all were removed.
+  Files::iterator Find(uint64_t file);
   // Null when it was removed.
   Bytes* File(uint64_t file);
 
   const std::vector<Bytes>* epochs_;
-  std::map<std::string, Bytes> files_;
+  uint64_t salt_;  // of the checksums in the log
+  Files files_;
 };
 
 }  // namespace mmsb

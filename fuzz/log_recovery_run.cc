@@ -1,5 +1,6 @@
 #include "fuzz/log_recovery_run.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -15,7 +16,9 @@
 #include "memory/log/faulty_file_system.h"
 #include "memory/store/page_store.h"
 #include "memory/store/testing/states.h"
+#include "memory/testing/allocation_meter.h"
 #include "primitives/os_clock.h"
+#include "primitives/page_id.h"
 
 namespace mmsb {
 namespace {
@@ -32,15 +35,25 @@ constexpr ProgramKind::Op kOps[] = {
     {"kFlip", kByte, kSize},    {"kCut", kByte, kSize},
     {"kAppend", kByte, kSize},  {"kZero", kByte, kSize},
     {"kMove", kByte, kSize},    {"kRemove", kByte},
-    {"kReplace", kByte, kSize},
+    {"kReplace", kByte, kSize}, {"kForge", kByte, kSize},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
+// A store that was forged may say that it is of any size, and is looked at no
+// further than this.
+constexpr uint64_t kMaxPages = 64;
+constexpr uint64_t kMaxEpochs = 24;
+constexpr uint64_t kMaxWrittenBytes = 32 << 10;
+// What is allocated at once, of pages that may be of 64 KiB.
+constexpr size_t kMaxBlockBytes = size_t{5} << 20;
+
 void Damage(const Program::Step& step, DamagedStore& store) {
+  const auto bits = static_cast<uint8_t>(1u << (step.b / 3 + step.a) % 8);
   switch (step.op) {
     case Op::kFlip:
-      return store.Flip(step.a, step.b,
-                        static_cast<uint8_t>(1u << (step.b / 3 + step.a) % 8));
+      return store.Flip(step.a, step.b, bits);
+    case Op::kForge:
+      return store.Forge(step.a, step.b, bits);
     case Op::kCut:
       return store.Cut(step.a, step.b);
     case Op::kAppend:
@@ -62,6 +75,37 @@ absl::StatusOr<std::unique_ptr<PageStore>> Open(FaultyFileSystem& disk,
   static ManualClock* const clock = new ManualClock(0, 1'000'000);
   return PageStore::Open(disk, DamagedStore::kPath,
                          {.mode = mode, .page_bytes = 512, .clock = *clock});
+}
+
+void ReadPages(PageStore& store, Epoch epoch) {
+  auto snapshot = store.SnapshotAt(epoch);
+  if (!snapshot.ok()) return;
+  Bytes pages(std::min(snapshot->pages(), kMaxPages) * store.page_bytes());
+  snapshot->Read(PageId::FromValue(0), pages).IgnoreError();
+}
+
+// Whatever checksums say, nothing more is done than what bytes ask for: no
+// crash, and no block of memory that is larger than they are.
+std::string LookAtForged(FaultyFileSystem& disk) {
+  {
+    const AllocationMeter meter;
+    if (const auto store = Open(disk, PageStore::Mode::kRead); store.ok()) {
+      const uint64_t newest = (*store)->newest().value();
+      for (uint64_t e = 0; e <= std::min(newest, kMaxEpochs) + 1; ++e) {
+        ReadPages(**store, Epoch::FromValue(e));
+      }
+      (*store)->Verify([](uint64_t, uint64_t) {}).IgnoreError();
+    }
+    if (meter.largest() > kMaxBlockBytes) {
+      return "a block of " + std::to_string(meter.largest()) + " bytes";
+    }
+  }
+  if (const auto store = Open(disk, PageStore::Mode::kWrite);
+      store.ok() && (*store)->newest_info().bytes <= kMaxWrittenBytes) {
+    CommitState(**store, Bytes(1000, std::byte{7})).IgnoreError();
+    (*store)->Prune((*store)->newest()).IgnoreError();
+  }
+  return "";
 }
 
 // Each epoch can be had back as it was, or not at all.
@@ -90,6 +134,11 @@ std::string RunLogRecoveryProgram(const Program& program) {
   for (const Program::Step& step : program.steps) Damage(step, damaged);
   FaultyFileSystem disk;
   damaged.WriteTo(disk);
+  if (std::ranges::any_of(program.steps, [](const Program::Step& step) {
+        return step.op == Op::kForge;
+      })) {
+    return LookAtForged(disk);
+  }
   size_t intact = 0;
   if (const auto store = Open(disk, PageStore::Mode::kRead); store.ok()) {
     std::string error = Compare(**store, damaged.epochs(), &intact);

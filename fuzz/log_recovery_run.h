@@ -18,6 +18,7 @@ struct LogRecoveryOp {
     kMove,     // 48 bytes from byte `b`, modulo, to its double
     kRemove,   //
     kReplace,  // by `b` % 5000 bytes that are nothing
+    kForge,    // byte `b`, modulo, and the checksums that are over it
     kOpCount,
   };
 };

@@ -15,6 +15,8 @@
 #include "cli/diff.h"
 #include "cli/log.h"
 #include "cli/program.h"
+#include "cli/prune.h"
+#include "cli/salvage.h"
 #include "cli/stat.h"
 #include "cli/testing/stream.h"
 #include "cli/verify.h"
@@ -46,6 +48,9 @@ constexpr ProgramKind::Op kOps[] = {
     {"kStat"},
     {"kVerify"},
     {"kNonsense", kByte, kByte},
+    {"kPrune", kByte},
+    {"kSalvage"},
+    {"kHelp", kByte},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
@@ -74,6 +79,12 @@ class Session {
         return Run({"stat", DamagedStore::kPath});
       case Op::kVerify:
         return Run({"verify", DamagedStore::kPath});
+      case Op::kPrune:
+        return Run({"prune", DamagedStore::kPath, std::to_string(step.a)});
+      case Op::kSalvage:
+        return Salvage();
+      case Op::kHelp:
+        return Help(step.a);
       case Op::kNonsense: {
         static constexpr std::array<std::string_view, 12> kWords = {
             "",
@@ -98,15 +109,19 @@ class Session {
   }
 
  private:
+  static const std::array<const Command*, 8>& Commands() {
+    static const std::array<const Command*, 8> commands = {
+        &CommitCommand(), &LogCommand(),    &CheckoutCommand(), &DiffCommand(),
+        &PruneCommand(),  &VerifyCommand(), &SalvageCommand(),  &StatCommand()};
+    return commands;
+  }
+
   // What is wrong with how the command ended; its exit code is in code_.
   std::string Run(const std::vector<std::string>& words) {
-    const std::array commands = {&CommitCommand(),   &LogCommand(),
-                                 &CheckoutCommand(), &DiffCommand(),
-                                 &VerifyCommand(),   &StatCommand()};
     const std::vector<std::string_view> arguments(words.begin(), words.end());
     Stream out;
     Stream err;
-    code_ = RunProgram(commands, arguments,
+    code_ = RunProgram(Commands(), arguments,
                        {.file_system = disk_,
                         .clock = clock_,
                         .out = out.file(),
@@ -147,6 +162,23 @@ class Session {
     return error;
   }
 
+  // A copy is sound, whatever it is a copy of.
+  std::string Salvage() {
+    const std::string copy = "copy" + std::to_string(salvages_++);
+    std::string error = Run({"salvage", DamagedStore::kPath, copy});
+    if (!error.empty() || code_ != 0) return error;
+    error = Run({"verify", copy});
+    if (error.empty() && code_ != 0) return "a salvaged store is damaged";
+    return error;
+  }
+
+  std::string Help(uint64_t command) {
+    const std::string name(Commands()[command % Commands().size()]->name);
+    std::string error = Run({name, "--help"});
+    if (error.empty() && code_ != 0) return name + " has no help";
+    return error;
+  }
+
   std::string Checkout(uint64_t epoch, bool force) {
     std::vector<std::string> words = {"checkout", DamagedStore::kPath,
                                       std::to_string(epoch), "out"};
@@ -173,6 +205,7 @@ class Session {
   FaultyFileSystem disk_;
   ManualClock clock_{0, 1'000'000};
   std::vector<Bytes> committed_;
+  size_t salvages_ = 0;
   int code_ = 0;
 };
 

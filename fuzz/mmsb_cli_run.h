@@ -21,6 +21,9 @@ struct MmsbCliOp {
     kStat,      //
     kVerify,    //
     kNonsense,  // words that no command has, from the numbers `a` and `b`
+    kPrune,     // to epoch `a`
+    kSalvage,   // into a new store, which is verified
+    kHelp,      // of command `a`, modulo
     kOpCount,
   };
 };

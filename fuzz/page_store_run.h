@@ -21,6 +21,13 @@ struct PageStoreOp {
     kRead,    // all bytes of epoch `a`, modulo
     kVerify,  //
     kFail,    // of the file system's calls from now on, the `a`th, and `b` more
+    kSync,
+    kTable,     // a checkpoint of the newest epoch, with no commit
+    kPrune,     // to epoch `a`, modulo, of those that are there
+    kHold,      // a snapshot of the same; all that are held are read
+    kConflict,  // two batches, of page `a` and `b`, modulo; reads if `a` & 16
+    kSalvage,   // into a new store, which is compared
+    kFill,      // all of page `a`, modulo, by what follows from `b`
     kOpCount,
   };
 };

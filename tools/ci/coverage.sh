@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Which lines and branches of the layers the tests reach, as a table:
-#   coverage.sh [--corpora] [--html FOLDER] [--missed FILE]... [TARGETS]
-# --corpora runs nothing but the fuzz corpora; --html writes annotated sources; --missed
-# prints what is not reached of a file; TARGETS is a Bazel query, `//...` when not given.
+#   coverage.sh [--corpora] [--files] [--html FOLDER] [--missed FILE]... [TARGETS]
+# --corpora runs nothing but the fuzz corpora; --files adds a row for each file; --html
+# writes annotated sources; --missed prints what is not reached of a file; TARGETS is a
+# Bazel query, `//...` when not given.
 # Not part of .ci/run: it builds everything once more, instrumented.
 set -euo pipefail
 
@@ -10,13 +11,14 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
 . tools/ci/tool.sh
 read -ra bazel <<<"${BAZEL:-./bazelw}"
 
-targets='//... except //build_defs/... except //tools/...' corpora='' html='' missed=()
+targets='//... except //build_defs/... except //tools/...' corpora='' files='' html='' missed=()
 while (($#)); do
   case $1 in
     --corpora) corpora=yes ;;
+    --files) files=--files ;;
     --html) html=${2:?--html needs a folder} && shift ;;
     --missed) missed+=("${2:?--missed needs a file}") && shift ;;
-    -*) printf 'coverage: there is no %s: --corpora, --html FOLDER, --missed FILE\n' "$1" >&2 && exit 2 ;;
+    -*) printf 'coverage: there is no %s: --corpora, --files, --html FOLDER, --missed FILE\n' "$1" >&2 && exit 2 ;;
     *) targets=$1 ;;
   esac
   shift
@@ -62,4 +64,4 @@ if ((${#missed[@]} > 0)); then
     ' | sort -t : -k 1,1 -k 2,2n | uniq -c
 fi
 tool llvm-cov-21 export --summary-only "${common[@]}" >"$profiles/summary.json"
-tool python3 tools/ci/coverage_table.py primitives allocator memory device <"$profiles/summary.json"
+tool python3 tools/ci/coverage_table.py ${files:+"$files"} primitives allocator memory device <"$profiles/summary.json"

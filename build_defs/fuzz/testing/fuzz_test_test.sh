@@ -27,6 +27,10 @@ says() {
   [[ $said =~ $pattern ]] || fail "$* did not say /$pattern/: ${said: -600}"
 }
 
+test=$programs/planted_fuzz
+says 0 'inputs passed' "$test" --max_len=16 "$source_corpus/part"
+says 1 'part: 16 bytes, and the fuzzer cuts inputs at 15: shorten it, or raise max_len' "$test" --max_len=15 "$source_corpus/part"
+
 run=$programs/planted_fuzz_run
 says 0 'bazel run //build_defs/fuzz/testing:planted_fuzz_run' "$run" --help
 says 2 'there is no --tim;' "$run" --tim=3
