@@ -59,7 +59,7 @@ def measure(program, pattern, rounds):
 
 def lines_of(rates):
     yield f"{'workload':16} {'bytes':>8} {'threads':>7}  {'row':24} {'GB/s':>8}   ratio"
-    for (workload, threads, size), rows in rates.items():
+    for (workload, threads, size), rows in sorted(rates.items()):
         if workload == "curve":
             continue
         medians = {row: statistics.median(values) for row, values in rows.items()}
@@ -77,7 +77,7 @@ def lines_of(rates):
     if curve:
         names = list(next(iter(curve.values())))
         yield f"{'curve, GB/s':>12}" + "".join(f"{name:>16}" for name in names)
-        for size, rows in curve.items():
+        for size, rows in sorted(curve.items()):
             yield f"{size_text(size):>12}" + "".join(f"{statistics.median(rows[n]) / 1e9:16.1f}" for n in names)
 
 

@@ -143,11 +143,13 @@ struct OnlyCount {
 // The fence is the compiler's alone.
 HWY_INLINE void Apart() { std::atomic_signal_fence(std::memory_order_acq_rel); }
 
-// The mask of the kTurnBytes bytes from `i` on, to `out`.
-template <bool kAhead, bool kCounts, class Visit>
-HWY_INLINE void MaskTurn(const uint8_t* HWY_RESTRICT before,
-                         const uint8_t* HWY_RESTRICT after, size_t i,
-                         uint8_t* HWY_RESTRICT out, Visit& visit) {
+// The mask of the kTurnBytes bytes from `i` on, to `words` and `out`; returns
+// how many of them differ, where that is asked.
+template <bool kAhead, bool kCounts>
+HWY_INLINE size_t MaskTurn(const uint8_t* HWY_RESTRICT before,
+                           const uint8_t* HWY_RESTRICT after, size_t i,
+                           uint64_t (&words)[kTurnWords],
+                           uint8_t* HWY_RESTRICT out) {
   const ByteTag tag;
   before += i;
   after += i;
@@ -157,20 +159,41 @@ HWY_INLINE void MaskTurn(const uint8_t* HWY_RESTRICT before,
       hwy::Prefetch(after + w * kWordBytes + kAheadBytes);
     }
   }
-  uint64_t words[kTurnWords];
+  size_t differing = 0;
   for (size_t w = 0; w < kTurnWords; ++w) {
     words[w] = WordOf(tag, before + w * kWordBytes, after + w * kWordBytes);
     std::memcpy(out + w * 8, &words[w], sizeof(words[w]));
     Apart();
-    if constexpr (kCounts) visit.differing += hwy::PopCount(words[w]);
+    if constexpr (kCounts) differing += hwy::PopCount(words[w]);
   }
-  if constexpr (!Visit::kOnlyCounts) {
-    uint64_t any = 0;
-    for (size_t w = 0; w < kTurnWords; ++w) any |= words[w];
-    if (any == 0) return;
-    for (size_t w = 0; w < kTurnWords; ++w) {
-      if (words[w] != 0) visit(words[w], i + w * kWordBytes);
-    }
+  return differing;
+}
+
+// Has those of the mask's words for the bytes from `i` on visited that are
+// not 0.
+template <class Visit>
+HWY_INLINE void VisitTurn(const uint64_t (&words)[kTurnWords], size_t i,
+                          Visit& visit) {
+  if ((words[0] | words[1] | words[2] | words[3]) == 0) return;
+  for (size_t w = 0; w < kTurnWords; ++w) {
+    if (words[w] != 0) visit(words[w], i + w * kWordBytes);
+  }
+}
+
+// The same for a block, of which most often no byte differs.
+template <class Visit>
+HWY_INLINE void VisitBlock(const uint8_t* HWY_RESTRICT mask, size_t i,
+                           Visit& visit) {
+  const ByteTag tag;
+  ByteVector any = hn::Zero(tag);
+  for (size_t j = 0; j < kBlockBytes / 8; j += hn::Lanes(tag)) {
+    any = hn::Or(any, hn::LoadU(tag, mask + j));
+  }
+  if (hn::AllTrue(tag, hn::Eq(any, hn::Zero(tag)))) return;
+  for (size_t j = 0; j < kBlockBytes; j += kTurnBytes) {
+    uint64_t words[kTurnWords];
+    std::memcpy(words, mask + j / 8, sizeof(words));
+    VisitTurn(words, i + j, visit);
   }
 }
 
@@ -188,10 +211,15 @@ HWY_INLINE size_t MaskBlocks(const uint8_t* HWY_RESTRICT before,
   for (; end - i >= left; i += kBlockBytes) {
     uint8_t* const out = put.PlaceOf(i);
     for (size_t j = 0; j < kBlockBytes; j += kTurnBytes) {
-      MaskTurn<kAhead, Visit::kOnlyCounts && !kCountsInVectors>(
-          before, after, i + j, out + j / 8, visit);
+      uint64_t words[kTurnWords];
+      const size_t differing =
+          MaskTurn<kAhead, Visit::kOnlyCounts && !kCountsInVectors>(
+              before, after, i + j, words, out + j / 8);
+      if constexpr (Visit::kOnlyCounts) visit.differing += differing;
     }
-    if constexpr (Visit::kOnlyCounts && kCountsInVectors) {
+    if constexpr (!Visit::kOnlyCounts) {
+      VisitBlock(out, i, visit);
+    } else if constexpr (kCountsInVectors) {
       for (size_t j = 0; j < kBlockBytes / 8; j += hn::Lanes(byte_tag)) {
         const auto bits = hn::BitCast(tag, hn::LoadU(byte_tag, out + j));
         sum = hn::Add(sum, hn::PopulationCount(bits));
@@ -262,7 +290,14 @@ HWY_INLINE void MaskPart(const uint8_t* HWY_RESTRICT before,
   i = MaskBlocks<false>(before, after, i, end, kBlockBytes, visit,
                         InPlace{mask});
   for (; end - i >= kTurnBytes; i += kTurnBytes) {
-    MaskTurn<false, Visit::kOnlyCounts>(before, after, i, mask + i / 8, visit);
+    uint64_t words[kTurnWords];
+    const size_t differing = MaskTurn<false, Visit::kOnlyCounts>(
+        before, after, i, words, mask + i / 8);
+    if constexpr (Visit::kOnlyCounts) {
+      visit.differing += differing;
+    } else {
+      VisitTurn(words, i, visit);
+    }
   }
   for (; end - i >= kWordBytes; i += kWordBytes) {
     const uint64_t word = WordOf(tag, before + i, after + i);
