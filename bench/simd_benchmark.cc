@@ -6,6 +6,7 @@
 //
 // mask_TARGET     GenerateMask on a target, and the loop written by hand for
 //                 its instructions; one byte in 100 differs
+// call_TARGET     the same of 64 bytes: what a call costs by itself
 // memory_MAPPING  equal buffers that no cache holds, in pages of 4 KiB or huge
 //                 ones: GenerateMask, memcmp, and the loop written by hand
 // delta           one page of 4 KiB in 100 differs: MakeDelta, GenerateMask
@@ -28,6 +29,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bench/hand_written_masks.h"
@@ -177,9 +179,8 @@ std::string Name(std::string_view workload, std::string_view row,
          std::to_string(bytes);
 }
 
-void RegisterMask(std::string_view target, HandWritten hand_written,
-                  size_t bytes, int threads) {
-  const std::string workload = "mask_" + std::string(target);
+void RegisterMask(std::string_view workload, std::string_view target,
+                  HandWritten hand_written, size_t bytes, int threads) {
   const auto buffers = [bytes](benchmark::State& state) -> Buffers& {
     return BuffersOf(bytes, Mapping::kHuge, Differ::kOneByteIn100,
                      state.thread_index());
@@ -344,14 +345,22 @@ void RegisterAll() {
   constexpr size_t kMemory = 256 * kMiB;
 #if defined(__x86_64__)
   const std::string_view best = SimdTargets().front();
+  std::vector<std::pair<std::string_view, HandWritten>> loops;
+  if (best.starts_with("AVX3") || best.starts_with("AVX10")) {
+    loops.emplace_back(best, BestHandWrittenAvx512());
+  }
+  if (Has("AVX2")) loops.emplace_back("AVX2", HandWrittenAvx2);
+  if (Has("SSE4")) loops.emplace_back("SSE4", HandWrittenSse4);
   for (const int threads : {1, 2}) {
     for (const size_t bytes : {kL1, kL2, kL3}) {
-      if (best.starts_with("AVX3") || best.starts_with("AVX10")) {
-        RegisterMask(best, BestHandWrittenAvx512(), bytes, threads);
+      for (const auto& [target, loop] : loops) {
+        RegisterMask("mask_" + std::string(target), target, loop, bytes,
+                     threads);
       }
-      if (Has("AVX2")) RegisterMask("AVX2", HandWrittenAvx2, bytes, threads);
-      if (Has("SSE4")) RegisterMask("SSE4", HandWrittenSse4, bytes, threads);
     }
+  }
+  for (const auto& [target, loop] : loops) {
+    RegisterMask("call_" + std::string(target), target, loop, 64, 1);
   }
 #endif
   for (const int threads : {1, 2}) {

@@ -212,9 +212,10 @@ HWY_INLINE size_t MaskBlocks(const uint8_t* HWY_RESTRICT before,
     uint8_t* const out = put.PlaceOf(i);
     for (size_t j = 0; j < kBlockBytes; j += kTurnBytes) {
       uint64_t words[kTurnWords];
-      const size_t differing =
-          MaskTurn<kAhead, Visit::kOnlyCounts && !kCountsInVectors>(
-              before, after, i + j, words, out + j / 8);
+      const size_t differing = MaskTurn < kAhead,
+                   Visit::kOnlyCounts &&
+                       !kCountsInVectors >
+                           (before, after, i + j, words, out + j / 8);
       if constexpr (Visit::kOnlyCounts) visit.differing += differing;
     }
     if constexpr (!Visit::kOnlyCounts) {
