@@ -122,14 +122,23 @@ def slab():
     k = Kind("slab")
     a = k.Allocate
     mixed = {"Allocate": 10, "AllocateMany": 2, "AllocateAtLeast": 2, "AllocateZeroed": 2, "Deallocate": 6}
-    mixed |= {"DeallocateUnsized": 3, "DeallocateNewest": 1, "Reallocate": 3, "Decay": 1, "Walk": 1}
+    mixed |= {"DeallocateUnsized": 3, "DeallocateNewest": 1, "Reallocate": 3, "Decay": 1, "Walk": 1, "Elsewhere": 1}
     every = a(100, 8) + k.AllocateMany(48, 9) + k.AllocateAtLeast(33, 16) + k.AllocateZeroed(300, 32) + k.Deallocate(2)
     every += k.DeallocateUnsized(1) + k.Reallocate(0, 101) + k.DeallocateNewest(3) + k.Walk() + k.Decay(2) + k.Purge()
     classes = b"".join(a(n + d, 1) for n in (8, 16, 128, 144, 256, 288, 512, 1 << 12, 1 << 14, 1 << 15) for d in (-1, 0, 1))
     large = b"".join(a(n, m) for n in ((1 << 15) + 1, 1 << 16, (1 << 17) - 1) for m in (1, 1 << 12, 1 << 15))
     faults = b"".join(k.FailMapper(n, 1) + a(64, 8) + a(1 << 16, 8) + k.Deallocate(0) + k.Purge() for n in range(8))
+    other = k.Elsewhere()
+    cross = k.AllocateMany(48, 63) * 3 + a(1 << 16, 8) + other + k.DeallocateNewest(63) * 2 + k.AllocateMany(1024, 50) + a(1 << 14, 8) * 9 + other
+    cross += k.DeallocateNewest(63) + k.Reallocate(0, 1 << 17) + k.Walk()
+    ends = other + k.AllocateMany(64, 63) * 2 + k.DeallocateNewest(63) + k.Replace() + k.AllocateMany(64, 50) + k.Purge() + k.Decay(3) + other
+    ends += k.AllocateMany(64, 63) + k.Replace() + k.Purge() + k.DeallocateNewest(63) * 3 + k.Decay(1)
     return {
         "empty": b"",
+        "elsewhere": k.make() + cross * 3,
+        "elsewhere-checked": k.make(checked=1) + cross * 3,
+        "ends": k.make() + ends * 2,
+        "ends-checked": k.make(checked=1) + ends * 2,
         "every": k.make() + every * 2,
         "every-checked": k.make(checked=1) + every * 2,
         "bad-requests": k.make() + b"".join(a(n, m) for n in (0, 1, BIG - 1, BIG - 64, 1 << 63, 1 << 40) for m in (0, 3, 1, 1 << 15, 1 << 63)),
@@ -209,6 +218,7 @@ def page_allocator():
     a = k.Allocate
     mixed = {"Allocate": 6, "AllocateId": 2, "AllocateAt": 3, "Acquire": 2, "Release": 2, "Free": 5}
     mixed |= {"SetMetadata": 2, "Advance": 1, "Write": 2, "Snapshot": 1, "Restore": 1, "Unknown": 1}
+    many, free = k.AllocateMany, k.FreeMany
     every = a(100) + k.AllocateId(64, 7) + k.AllocateAt(30, 1) + k.Acquire(0) + k.Free(0) + k.SetMetadata(1, 40) + k.Advance(1, 3)
     every += k.Advance(1, 2) + k.Snapshot() + k.Write(1, 9) + k.Release(0) + k.Release(0) + k.Free(0) + k.Restore() + k.Unknown(99)
     ids = b"".join(k.AllocateId(8, n) for n in (0, 1, 3, 63, 64, 65, 4096, 1 << 32, BIG - 2, BIG - 1, 3, 1 << 40))
@@ -219,6 +229,10 @@ def page_allocator():
         "ids": k.make(alignment_log2=3) + ids + a(8) * 70 + k.Free(3) * 40 + ids,
         "places": k.make(alignment_log2=4) + b"".join(k.AllocateAt(50, n) for n in range(8)) + k.Snapshot() + k.Free(2) * 4 + k.Snapshot(),
         "quota": k.make(quota_bytes=512, alignment_log2=6) + a(60) * 10 + k.Free(0) * 3 + a(65) * 3,
+        "leaf": k.make() + many(0, 255) + k.Unknown(1 << 9) + k.Acquire(99) + free(0, 90) + free(9, 250) + k.Release(0) + many(0, 255) + free(0, 255),
+        "leaves": k.make() + many(512, 255) + many(0, 255) + many(1 << 12, 190) + k.Snapshot() + free(255, 255) + k.Restore() + free(0, 120) + k.Unknown(7),
+        "far-leaves": k.make() + many(1 << 20, 255) + many(1 << 40, 250) + free(0, 140) + many(BIG - 100, 90) + many(1 << 20, 255) + free(3, 255) * 3,
+        "too-many": k.make(alignment_log2=8) + many(3, 255) + many(64, 255) + free(50, 9),
         "holds": k.make() + a(9) * 3 + k.Acquire(1) * 5 + k.Free(1) + k.Release(1) * 6 + k.Free(1) * 2,
         "fails": k.make(alignment_log2=5, fail_at=3) + a(32) * 5 + k.Snapshot() + k.Free(0) * 2 + k.Restore(),
         "fails-for-good": k.make(alignment_log2=5, fail_from=5) + a(32) * 4 + k.Snapshot() + k.Free(0) * 2 + k.Restore() * 2,

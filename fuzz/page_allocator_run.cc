@@ -53,10 +53,14 @@ constexpr ProgramKind::Op kOps[] = {
     {"kWrite", kByte, kByte},
     {"kSnapshot"},
     {"kRestore"},
+    {"kAllocateMany", kSize, kByte},
+    {"kFreeMany", kByte, kByte},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
 constexpr size_t kUpstreamBytes = size_t{1} << 16;
+// Beyond this the model costs too much.
+constexpr size_t kMaxPages = 700;
 
 // The last has no frames.
 const PageLocation kLocations[] = {
@@ -146,6 +150,24 @@ class Model {
       case Op::kAllocateAt:
         return Allocate(step.a, std::nullopt,
                         kLocations[step.b % std::size(kLocations)]);
+      case Op::kAllocateMany: {
+        std::string error;
+        for (uint64_t i = 0; i < step.b && error.empty(); ++i) {
+          if (model_.size() >= kMaxPages) break;
+          error = Allocate(1, step.a + i, PageLocation::Host());
+        }
+        return error;
+      }
+      case Op::kFreeMany: {
+        std::string error;
+        auto it = model_.begin();
+        if (it != model_.end()) std::advance(it, step.a % model_.size());
+        for (uint64_t i = 0; i < step.b && it != model_.end(); ++i) {
+          error = Free((it++)->first);
+          if (!error.empty()) break;
+        }
+        return error;
+      }
       case Op::kUnknown:
         return Unknown(step.a);
       case Op::kSnapshot:

@@ -23,6 +23,8 @@ struct PageAllocatorOp {
     kWrite,        // page `a`, bytes that follow from `b`
     kSnapshot,
     kRestore,
+    kAllocateMany,  // `b` pages of a byte, with ids from `a` on
+    kFreeMany,      // `b` pages, by id from page `a` on
     kOpCount,
   };
 };

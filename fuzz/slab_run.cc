@@ -1,6 +1,7 @@
 #include "fuzz/slab_run.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <iterator>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "allocator/slab_size_classes.h"
 #include "allocator/testing/block_ledger.h"
 #include "fuzz/program.h"
+#include "memory/page/testing/other_thread.h"
 #include "primitives/os_clock.h"
 #include "primitives/testing/faulty_mapper.h"
 
@@ -46,11 +49,21 @@ constexpr ProgramKind::Op kOps[] = {
     {"kDecay", kByte},
     {"kWalk"},
     {"kFailMapper", kByte, kByte},
+    {"kElsewhere"},
+    {"kReplace"},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
 // The system may have more than a test should take: beyond this it has nothing.
 constexpr size_t kSystemBytes = size_t{4} << 20;
+// To make a thread takes long.
+constexpr size_t kMaxReplaced = 2;
+
+// One for all programs, so that its caches outlive allocators.
+std::unique_ptr<OtherThread>& Other() {
+  static std::unique_ptr<OtherThread> other = std::make_unique<OtherThread>();
+  return other;
+}
 
 template <class Policy>
 class Model {
@@ -110,7 +123,17 @@ class Model {
         if (live_.empty()) return "";
         return Reallocate(step.a % live_.size(), step.b);
       case Op::kPurge:
-        static_cast<void>(slab_.Purge());
+        Call([&] { static_cast<void>(slab_.Purge()); });
+        return "";
+      case Op::kElsewhere:
+        elsewhere_ = !elsewhere_;
+        was_elsewhere_ = true;
+        return "";
+      case Op::kReplace:
+        if (replaced_++ < kMaxReplaced) {
+          Other() = nullptr;  // the old one has ended, with what it kept
+          Other() = std::make_unique<OtherThread>();
+        }
         return "";
       case Op::kDecay:
         clock_.Advance(static_cast<int64_t>(step.a) * 1'000'000'000);
@@ -124,13 +147,24 @@ class Model {
     }
   }
 
-  template <class Call>
-  std::string Allocate(size_t bytes, size_t alignment, Call call) {
+  // On this thread or the other one.
+  template <class Work>
+  void Call(Work work) {
+    if (elsewhere_) {
+      Other()->Run(work);
+    } else {
+      work();
+    }
+  }
+
+  template <class Work>
+  std::string Allocate(size_t bytes, size_t alignment, Work allocate) {
     const bool too_much = bytes > kSystemBytes || alignment > kSystemBytes ||
                           committed_ > 4 * kSystemBytes;
     if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
     const uint64_t failed = mapper_.failures();
-    const SizedBlock block = call();
+    SizedBlock block{};
+    Call([&] { block = allocate(); });
     const bool refused = mapper_.failures() != failed;
     if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
     if (block.data == nullptr) {
@@ -169,11 +203,13 @@ class Model {
     std::string error = ledger_.Remove(block.p);
     if (!error.empty()) return error;
     block_bytes_ -= slab_.UsableSize(block.p);
-    if (sized) {
-      slab_.Deallocate(block.p, block.bytes, block.alignment);
-    } else {
-      slab_.Deallocate(block.p);
-    }
+    Call([&] {
+      if (sized) {
+        slab_.Deallocate(block.p, block.bytes, block.alignment);
+      } else {
+        slab_.Deallocate(block.p);
+      }
+    });
     return "";
   }
 
@@ -188,8 +224,10 @@ class Model {
     const auto* const data = static_cast<const unsigned char*>(block.p);
     const std::vector<unsigned char> contents(data, data + common);
     if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
-    void* const p =
-        slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
+    void* p = nullptr;
+    Call([&] {
+      p = slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
+    });
     if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
     if (p != nullptr) {
       const bool may_move =
@@ -213,6 +251,12 @@ class Model {
     slab_.ForEachLive([&](void* p, size_t bytes) {
       twice = !seen.emplace(p, bytes).second || twice;
     });
+    const SizeHistogram sizes = slab_.Histogram();
+    std::array<char, 4096> text;
+    if ((sizes.FormatText(text) == 0) != (sizes.allocations() == 0)) {
+      return "a histogram's text misses its blocks";
+    }
+    if (sizes.FormatJson(text) < 2 || text[0] != '[') return "no JSON";
     if (twice) return "ForEachLive() visits a block twice";
     if (seen.size() != live_.size()) return "ForEachLive() miscounts";
     for (const Block& block : live_) {
@@ -252,6 +296,11 @@ class Model {
       error = Deallocate(live_.size() - 1, true);
     }
     if (!error.empty()) return error;
+    if (was_elsewhere_) {
+      elsewhere_ = true;
+      Call([&] { slab_.Purge(); });
+      elsewhere_ = false;
+    }
     slab_.Purge();
     // A decommit that failed is tried again.
     slab_.Purge();
@@ -272,6 +321,9 @@ class Model {
   size_t block_bytes_ = 0;
   size_t committed_ = 0;  // bytes, after the last step
   uint64_t failures_ = 0;
+  bool elsewhere_ = false;      // calls are made on the other thread
+  bool was_elsewhere_ = false;  // some were, so it may keep blocks
+  size_t replaced_ = 0;
 };
 
 }  // namespace

@@ -22,6 +22,8 @@ struct SlabOp {
     kDecay,  // after `a` seconds
     kWalk,
     kFailMapper,  // `b` % 4 calls, after `a` % 8
+    kElsewhere,   // what follows is done on another thread, or no longer
+    kReplace,     // that thread ends, and another takes its place
     kOpCount,
   };
 };
