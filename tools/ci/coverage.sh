@@ -43,25 +43,22 @@ mapfile -t labels < <("${bazel[@]}" query --noshow_progress "$pattern except att
 
 tool llvm-profdata-21 merge --sparse -o "$profiles/all.profdata" "$profiles"/*.profraw
 root=$(query info execution_root)
-objects=()
+programs=()
 while IFS= read -r program; do
-  objects+=(--object "$root/$program")
+  programs+=("$root/$program")
 done < <(query cquery --output=files "set(${labels[*]})")
-# llvm-cov takes its first program without a flag.
-objects=("${objects[@]:1}")
-common=("${objects[@]}" --instr-profile="$profiles/all.profdata" --ignore-filename-regex='(_test\.cc|/testing/|^external/|/external/|^fuzz/|^bench/|^mmsb/|^cli/|^examples/)')
+ignored='(_test\.cc|/testing/|^external/|/external/|^fuzz/|^bench/|^mmsb/|^cli/|^examples/)'
 
 if [[ -n $html ]]; then
-  tool llvm-cov-21 show --format=html --show-branches=count --output-dir="$html" "${common[@]}" >&2
+  # llvm-cov takes its first program without a flag.
+  tool llvm-cov-21 show --format=html --show-branches=count --output-dir="$html" "${programs[0]}" \
+    "${programs[@]/#/--object=}" --instr-profile="$profiles/all.profdata" --ignore-filename-regex="$ignored" >&2
 fi
-if ((${#missed[@]} > 0)); then
-  tool llvm-cov-21 export --format=lcov "${common[@]}" |
-    awk -F '[:,]' -v "wanted=${missed[*]}" '
-      BEGIN { for (i = split(wanted, names, " "); i > 0; i--) want[names[i]] = 1 }
-      $1 == "SF" { file = $2; sub("^/proc/self/cwd/", "", file); if (!(file in want)) file = "" }
-      file && $1 == "DA" && $3 == 0 { print file ":" $2 ": line not reached" }
-      file && $1 == "BRDA" && $5 == 0 { print file ":" $2 ": branch not taken" }
-    ' | sort -t : -k 1,1 -k 2,2n | uniq -c
-fi
-tool llvm-cov-21 export --summary-only "${common[@]}" >"$profiles/summary.json"
-tool python3 tools/ci/coverage_table.py ${files:+"$files"} primitives allocator memory device <"$profiles/summary.json"
+# Each program by itself: of an inline function that one program has and does not use, and
+# another one uses, llvm-cov forgets the second.
+export ignored profiles
+printf '%s\0' "${programs[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c '. tools/ci/tool.sh
+  tool llvm-cov-21 export --format=lcov "$1" --instr-profile="$profiles/all.profdata" \
+    --ignore-filename-regex="$ignored" >"$profiles/$(cksum <<<"$1" | tr -d " ").lcov" 2>/dev/null' _
+tool python3 tools/ci/coverage_table.py ${files:+"$files"} "${missed[@]/#/--missed=}" \
+  primitives allocator memory device < <(cat -- "$profiles"/*.lcov)

@@ -1,20 +1,23 @@
-"""Sums `llvm-cov export --summary-only` by layer and folder, as a table.
+"""Sums what `llvm-cov export --format=lcov` says, of one program or several, as a table.
 
-usage: coverage_table.py [--files] LAYER... < summary.json
+usage: coverage_table.py [--files] [--missed=FILE]... LAYER... < lcov
 
+A row for each layer and folder, one for all, and one for all above the lowest layer. A line
+or branch is reached when it is in any program; a branch of a template counts once.
 --files adds a row for each file of which some line is not reached, the most first.
+--missed lists what is not reached of FILE.
 """
 
+import argparse
 import collections
-import json
 import pathlib
 import sys
 
 KINDS = ("lines", "branches")
 
 
-def folder_of(name, layers):
-    """The folder of a source in a layer, as text; None for any other file."""
+def path_of(name, layers):
+    """The path of a source in a layer, from the repository's root; None for any other file."""
     path = pathlib.PurePath(name)
     if path.is_absolute():
         parts = path.parts
@@ -22,56 +25,80 @@ def folder_of(name, layers):
         if not starts or "external" in parts:
             return None
         path = pathlib.PurePath(*parts[starts[-1]:])
-    if path.parts[0] not in layers:
-        return None
-    return str(path.parent)
+    return str(path) if path.parts[0] in layers else None
 
 
-def row_of(name, summary):
+def read(lines, layers):
+    """{path: {kind: {place: whether it is reached}}}, a place being a tuple that begins with the line."""
+    sources = collections.defaultdict(lambda: {kind: {} for kind in KINDS})
+    for line in lines:
+        key, _, rest = line.strip().partition(":")
+        if key == "SF":
+            path = path_of(rest, layers)
+        elif path is not None and key in ("DA", "BRDA"):
+            *place, count = rest.split(",")
+            reached = sources[path][KINDS[key == "BRDA"]]
+            place = tuple(map(int, place))
+            reached[place] = reached.get(place, False) or count not in ("0", "-")
+    return sources
+
+
+def row_of(name, counts):
     cells = []
-    for covered, count in (summary[kind] for kind in KINDS):
+    for covered, count in (counts[kind] for kind in KINDS):
         share = 100 * covered / count if count else 100.0
         cells.append("%6d/%-6d %3.0f %%" % (covered, count, share))
     return "%-20s %18s %18s" % (name, *cells)
 
 
-def table(export, layers):
-    sums = collections.defaultdict(lambda: {k: [0, 0] for k in KINDS})
-    for data in export["data"]:
-        for source in data["files"]:
-            folder = folder_of(source["filename"], layers)
-            if folder is None:
-                continue
-            rows = {folder, folder.split("/")[0], "all"}
-            for row in rows:
-                for kind in KINDS:
-                    sums[row][kind][0] += source["summary"][kind]["covered"]
-                    sums[row][kind][1] += source["summary"][kind]["count"]
+def counts_of(source):
+    return {kind: (sum(source[kind].values()), len(source[kind])) for kind in KINDS}
+
+
+def table(sources, layers):
+    sums = collections.defaultdict(lambda: {k: (0, 0) for k in KINDS})
+    above = f"above {layers[0]}"
+    for path, source in sources.items():
+        folder = str(pathlib.PurePath(path).parent)
+        layer = folder.split("/")[0]
+        rows = {folder, layer, "all"} | ({above} if layer != layers[0] else set())
+        for row in rows:
+            for kind, counts in counts_of(source).items():
+                sums[row][kind] = tuple(map(sum, zip(sums[row][kind], counts)))
     order = [row for layer in layers for row in sorted(sums) if row.split("/")[0] == layer]
     lines = ["%-20s %18s %18s" % ("", *KINDS)]
-    lines += [row_of(row, sums[row]) for row in order + ["all"]]
-    return "\n".join(lines)
+    return "\n".join(lines + [row_of(row, sums[row]) for row in order + [above, "all"]])
 
 
-def files(export, layers):
+def files(sources):
     rows = []
-    for data in export["data"]:
-        for source in data["files"]:
-            folder = folder_of(source["filename"], layers)
-            summary = {kind: (source["summary"][kind]["covered"], source["summary"][kind]["count"]) for kind in KINDS}
-            missed = summary["lines"][1] - summary["lines"][0]
-            if folder is not None and missed > 0:
-                rows.append((-missed, f"{folder}/{pathlib.PurePath(source['filename']).name}", summary))
-    return "\n".join(row_of(name, summary) for _, name, summary in sorted(rows))
+    for path, source in sources.items():
+        counts = counts_of(source)
+        missed = counts["lines"][1] - counts["lines"][0]
+        if missed > 0:
+            rows.append((-missed, path, counts))
+    return "\n".join(row_of(path, counts) for _, path, counts in sorted(rows))
 
 
-def main(arguments):
-    layers = [argument for argument in arguments if argument != "--files"]
-    export = json.load(sys.stdin)
-    if len(layers) < len(arguments):
-        print(files(export, layers) + "\n")
-    print(table(export, layers))
+def missed(path, source):
+    texts = {"lines": "line not reached", "branches": "branch not taken"}
+    places = [(place[0], texts[kind]) for kind in KINDS for place, reached in source[kind].items() if not reached]
+    return "\n".join(f"{path}:{line}: {text}" for line, text in sorted(places))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", action="store_true")
+    parser.add_argument("--missed", action="append", default=[])
+    parser.add_argument("layers", nargs="+")
+    options = parser.parse_args()
+    sources = read(sys.stdin, options.layers)
+    for path in options.missed:
+        print(missed(path, sources[path]) + "\n")
+    if options.files:
+        print(files(sources) + "\n")
+    print(table(sources, options.layers))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
