@@ -43,8 +43,29 @@ _COVERAGE = struct(
 
 _OPTIONS = "//command_line_option:"
 
+# In place of the targets' own sanitizers, for OSS-Fuzz and ClusterFuzzLite, which build each
+# target several times.
+_SANITIZERS_FLAG = str(Label("//build_defs/fuzz:sanitizers"))
+_OF_FLAG = dict(_SANITIZERS, coverage = struct(
+    copts = ["-fprofile-instr-generate", "-fcoverage-mapping"],
+    linkopts = ["-fprofile-instr-generate"],
+))
+
+def _sanitized(options, part, wanted):
+    """`options`, with those of `wanted` where they have others of sanitizers."""
+    of_sanitizers = [o for each in _SANITIZERS.values() for o in getattr(each, part)]
+    rest = [o for o in options if o not in of_sanitizers]
+    if not wanted or len(rest) == len(options):
+        return options
+    for name in wanted.split(","):
+        if name not in _OF_FLAG:
+            fail("--%s: there is no sanitizer %s; there are: %s" % (_SANITIZERS_FLAG.lstrip("@"), name, ", ".join(sorted(_OF_FLAG))))
+        rest.extend(getattr(_OF_FLAG[name], part))
+    return rest
+
 def _instrumented(settings, attr):
     """The command line's options, with the binary's instrumentation in place of theirs."""
+    wanted = settings[_SANITIZERS_FLAG]
 
     def kept(options):
         return [
@@ -54,16 +75,16 @@ def _instrumented(settings, attr):
         ]
 
     return {
-        _OPTIONS + "copt": kept(settings[_OPTIONS + "copt"]) + attr.copts,
+        _OPTIONS + "copt": kept(settings[_OPTIONS + "copt"]) + _sanitized(attr.copts, "copts", wanted),
         _OPTIONS + "cxxopt": kept(settings[_OPTIONS + "cxxopt"]),
-        _OPTIONS + "linkopt": kept(settings[_OPTIONS + "linkopt"]) + attr.linkopts,
+        _OPTIONS + "linkopt": kept(settings[_OPTIONS + "linkopt"]) + _sanitized(attr.linkopts, "linkopts", wanted),
         # A fuzzer that needs no shared objects beside it can be carried anywhere.
         _OPTIONS + "dynamic_mode": "off",
     }
 
 _instrumented_transition = transition(
     implementation = _instrumented,
-    inputs = [_OPTIONS + option for option in ("copt", "cxxopt", "linkopt")],
+    inputs = [_OPTIONS + option for option in ("copt", "cxxopt", "linkopt")] + [_SANITIZERS_FLAG],
     outputs = [_OPTIONS + option for option in ("copt", "cxxopt", "dynamic_mode", "linkopt")],
 )
 
