@@ -69,8 +69,8 @@ TEST(GuardedAllocatorTest, QuarantineIsBounded) {
       void* const p = guarded.Allocate(1, 1);
       guarded.Deallocate(p, 1, 1);
     }
-    EXPECT_EQ(guarded.quarantined_bytes(), 3 * 3 * Granule());
-    EXPECT_EQ(mapper.outstanding_bytes(), 3 * 3 * Granule());
+    EXPECT_EQ(guarded.quarantined_bytes(), size_t{3} * 3 * Granule());
+    EXPECT_EQ(mapper.outstanding_bytes(), size_t{3} * 3 * Granule());
     // By bytes too: the largest leaves no room for others.
     void* const large = guarded.Allocate(62 * Granule(), 1);
     guarded.Deallocate(large, 62 * Granule(), 1);

@@ -462,8 +462,8 @@ AllocatorStats Heap::Stats() {
     values.cached += (counts[i].on_stacks + depot.cached) * shape.bytes;
     const size_t blocks = depot.slabs * shape.blocks;
     values.free += Difference(blocks, depot.out) * shape.bytes;
-    values.metadata +=
-        depot.slabs * (shape.units * kUnitBytes - shape.blocks * shape.bytes);
+    values.metadata += depot.slabs * (shape.units * kUnitBytes -
+                                      size_t{shape.blocks} * shape.bytes);
   }
   const Units::Sums units = units_.GetSums();
   const LargeBlocks::Counts large = large_.GetCounts();

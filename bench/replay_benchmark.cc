@@ -96,7 +96,8 @@ void ReadAndChecksum(benchmark::State& state, bool large) {
       const auto parsed = TransactionLog::ParseName(name);
       if (!parsed.has_value() || parsed->is_tip) continue;
       const auto file = Require(
-          PosixFileSystem().Open(path + "/" + name, FileSystem::Access::kRead));
+          PosixFileSystem().Open(std::string(path).append("/").append(name),
+                                 FileSystem::Access::kRead));
       for (uint64_t at = 0;;) {
         const size_t got = Require(file->ReadAt(at, buffer));
         absl::crc32c_t sum = absl::ComputeCrc32c(

@@ -143,7 +143,8 @@ Buffers& BuffersOf(size_t bytes, Mapping mapping, Differ differ, int thread) {
 
 // Calls run(buffers), which moves `bytes` bytes, as often as is measured.
 template <class Run>
-void Measure(benchmark::State& state, Buffers& buffers, size_t bytes, Run run) {
+void Measure(benchmark::State& state, Buffers& buffers, size_t bytes,
+             const Run& run) {
   // Once before, so that the number of iterations is found warm.
   benchmark::DoNotOptimize(run(buffers));
   for (auto _ : state) {
@@ -216,7 +217,7 @@ int Memcmp(Buffers& b) {
 template <class Run>
 void RegisterOn(std::string_view workload, std::string_view row, size_t bytes,
                 Mapping mapping, Differ differ, int threads, size_t moved,
-                Run run) {
+                const Run& run) {
   benchmark::RegisterBenchmark(
       Name(workload, row, bytes),
       [=](benchmark::State& state) {
@@ -238,7 +239,7 @@ HandWritten BestHandWrittenAvx512() {
 void RegisterMemory(Mapping mapping, size_t bytes, int threads) {
   const char* const workload =
       mapping == Mapping::kSmall ? "memory_4K" : "memory_huge";
-  const auto add = [&](std::string_view row, auto run) {
+  const auto add = [&](std::string_view row, const auto& run) {
     RegisterOn(workload, row, bytes, mapping, Differ::kNowhere, threads,
                2 * bytes, run);
   };
@@ -255,7 +256,7 @@ void RegisterMemory(Mapping mapping, size_t bytes, int threads) {
 }
 
 void RegisterDelta(size_t bytes, int threads) {
-  const auto add = [&](std::string_view row, auto run) {
+  const auto add = [&](std::string_view row, const auto& run) {
     RegisterOn("delta", row, bytes, Mapping::kHuge, Differ::kOnePageIn100,
                threads, 2 * bytes, run);
   };
@@ -276,7 +277,7 @@ void RegisterApply(size_t bytes) {
   // The mask and the payload are read, and the lines are read and written.
   const size_t moved =
       delta->mask().size() + delta->changed_bytes() + 2 * touched;
-  const auto add = [&](std::string_view row, auto run) {
+  const auto add = [&](std::string_view row, const auto& run) {
     RegisterOn("apply", row, bytes, Mapping::kHuge, Differ::kOneLineIn100, 1,
                moved, run);
   };
@@ -377,7 +378,7 @@ void RegisterAll() {
     RegisterAlgebra(bytes);
   }
   for (size_t bytes = 64; bytes <= kGiB; bytes *= 4) {
-    const auto add = [&](std::string_view row, auto run) {
+    const auto add = [&](std::string_view row, const auto& run) {
       RegisterOn("curve", row, bytes, Mapping::kHuge, Differ::kNowhere, 1,
                  2 * bytes, run);
     };

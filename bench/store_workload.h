@@ -62,7 +62,7 @@ class BenchFolder {
 class BenchStore {
  public:
   // Commits the first state; keeps a copy of it.
-  BenchStore(std::string path, size_t pages, uint32_t page_bytes)
+  BenchStore(const std::string& path, size_t pages, uint32_t page_bytes)
       : page_bytes_(page_bytes),
         contents_(pages * page_bytes),
         store_(Open(path, PageStore::Mode::kCreate, page_bytes)) {

@@ -349,7 +349,7 @@ TEST(SimulatedDeviceDeterminismTest, EveryRunIsTheSame) {
           status = event.ok() ? device.Wait(stream, *event) : event.status();
           break;
         }
-        case 3:
+        default:
           status = device.Synchronize(stream);
           break;
       }

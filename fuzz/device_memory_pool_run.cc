@@ -76,7 +76,9 @@ class Model {
         streams_(1 + program.setup[3] % 4) {
     for (StreamId& stream : streams_) stream = *device_.CreateStream();
     device_.OnCall([this](const SimulatedDevice::CallInfo&) {
-      if (!in_pool_ || fail_in_ == 0 || --fail_in_ != 0) return Fault::kNone;
+      if (!in_pool_ || fail_in_ == 0) return Fault::kNone;
+      --fail_in_;
+      if (fail_in_ != 0) return Fault::kNone;
       refused_ = true;
       return Fault::kRefuse;
     });

@@ -93,7 +93,8 @@ void GeneralReplace(benchmark::State& state) {
   LiveSet<A> live(allocator, 1);
   live.Replace(4 * kOperations);
   for (auto _ : state) live.Replace(kOperations);
-  state.SetItemsProcessed(state.iterations() * kOperations);
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<int64_t>(kOperations));
 }
 
 template <class A>
@@ -112,7 +113,8 @@ void GeneralReplacePair(benchmark::State& state) {
         threads.Run([&](int thread) { live[thread]->Replace(kOperations); }));
   }
   threads.Run([&](int thread) { live[thread].reset(); });
-  state.SetItemsProcessed(state.iterations() * kOperations);
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<int64_t>(kOperations));
 }
 
 // One thread allocates and writes, the other reads and deallocates.
@@ -143,7 +145,8 @@ void GeneralProducerConsumer(benchmark::State& state) {
     state.SetIterationTime(
         threads.Run([&](int thread) { thread == 0 ? produce() : consume(); }));
   }
-  state.SetItemsProcessed(state.iterations() * kOperations);
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<int64_t>(kOperations));
 }
 
 // One block of a fixed size taken, written at both ends and given back.
@@ -186,7 +189,7 @@ void GeneralGrow(benchmark::State& state) {
     }
     GiveBlock(allocator, block);
   }
-  state.SetItemsProcessed(state.iterations() * kSteps);
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kSteps));
 }
 
 template <class A>

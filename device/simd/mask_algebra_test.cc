@@ -217,7 +217,7 @@ TEST_P(MaskAlgebraTest, NothingOutsideIsTouched) {
   const GuardedBytes a_memory(300), b_memory(300), out_memory(300);
   constexpr size_t kFirsts[][3] = {{0, 0, 0}, {3, 0, 2}, {0, 5, 0},
                                    {5, 0, 0}, {7, 1, 0}, {6, 2, 6}};
-  for (size_t bits = 0; bits <= 257 * 8; bits += bits < 600 ? 1 : 8) {
+  for (size_t bits = 0; bits <= size_t{257} * 8; bits += bits < 600 ? 1 : 8) {
     for (unsigned sides = 0; sides < 8; ++sides) {
       const auto place = [&](const GuardedBytes& memory, unsigned span,
                              size_t first) {
