@@ -219,9 +219,12 @@ absl::StatusOr<DevicePointer> HostDeviceSync::DeviceAddress(PageId page) const {
   absl::MutexLock lock(mutex_);
   const absl::StatusOr<const Entry*> entry = Find(page);
   if (!entry.ok()) return entry.status();
-  if ((*entry)->device.is_null()) {
+  // On its way it is there for whoever waits for it.
+  if ((*entry)->device.is_null() ||
+      ((*entry)->flight == nullptr &&
+       (*entry)->coherence.state() == State::kHostOnly)) {
     return OfPage(page, absl::FailedPreconditionError(
-                            "the device has no memory for it yet"));
+                            "it is not on the device, or on its way there"));
   }
   return (*entry)->device;
 }
@@ -321,16 +324,28 @@ void HostDeviceSync::Plan(Entry& entry, Flight& flight, Report& report) {
 void HostDeviceSync::Submit(const std::shared_ptr<Flight>& flight,
                             Report& report) {
   const StreamId stream = StreamOf(flight->direction);
+  absl::Status stopped;
   for (Batch& batch : flight->batches) {
+    for (Entry* const entry : batch.pages) entry->flight = flight;
+    if (!stopped.ok()) {
+      batch.submitted = stopped;
+      continue;
+    }
     batch.submitted = device_.Copy(stream, batch.copies);
     report.bytes += batch.bytes;
     report.copies += batch.copies.size();
     ++report.batches;
-    if (batch.submitted.ok()) {
-      const absl::StatusOr<DeviceEvent> event = device_.Record(stream);
-      if (event.ok()) batch.done = *event;
+    if (!batch.submitted.ok()) continue;
+    const absl::StatusOr<DeviceEvent> event = device_.Record(stream);
+    if (event.ok()) {
+      batch.done = *event;
+      continue;
     }
-    for (Entry* const entry : batch.pages) entry->flight = flight;
+    // Later the stream may have told somebody else what became of the batch, so
+    // it is asked now. What failed may be what the copies are to follow, and
+    // the stream works again: the batches behind it are not submitted either.
+    stopped = device_.Synchronize(stream);
+    batch.submitted = stopped;
   }
 }
 
@@ -347,15 +362,12 @@ void HostDeviceSync::Land(Flight& flight) {
   mutex_.lock();
   if (flight.landed) return;  // another thread was quicker
   flight.landed = true;
+  const bool to_device = flight.direction == Direction::kToDevice;
+  bool stream_failed = false;
   for (size_t i = 0; i < flight.batches.size(); ++i) {
     const Batch& batch = flight.batches[i];
     absl::Status outcome = outcomes[i];
-    if (outcome.ok() && !batch.done.has_value()) {
-      // Not known where it ends, so to the end of all. Another's failure may be
-      // taken for this one's: then it is copied again.
-      outcome = device_.Synchronize(StreamOf(flight.direction));
-    }
-    const bool to_device = flight.direction == Direction::kToDevice;
+    stream_failed |= batch.done.has_value() && !outcome.ok();
     if (outcome.ok() && device_lost_ && to_device) outcome = device_.Health();
     for (Entry* const entry : batch.pages) {
       entry->flight = nullptr;
@@ -371,6 +383,10 @@ void HostDeviceSync::Land(Flight& flight) {
         entry->coherence.Copied(SourceOf(flight.direction));
       }
     }
+  }
+  // Told, the failure is not that of whoever copies next.
+  if (stream_failed) {
+    device_.Synchronize(StreamOf(flight.direction)).IgnoreError();
   }
   CheckDevice().IgnoreError();
 }
@@ -449,6 +465,10 @@ HostDeviceSync::Transfer HostDeviceSync::Start(
 }
 
 HostDeviceSync::Report HostDeviceSync::Finish(Transfer transfer) {
+  MMSB_CHECK(transfer.sync_ == this,
+             "HostDeviceSync::Finish: a transfer of another HostDeviceSync");
+  MMSB_CHECK(transfer.flight_ != nullptr,
+             "HostDeviceSync::Finish: a transfer that was moved from");
   absl::MutexLock lock(mutex_);
   Report report = std::move(transfer.report_);
   Flight& first = *transfer.flight_;
@@ -533,16 +553,13 @@ HostDeviceSync::Transfer::~Transfer() {
 }
 
 absl::StatusOr<DeviceEvent> HostDeviceSync::Transfer::event() const {
+  if (!report_.failed.empty()) return report_.failed.front().status;
   if (flight_ == nullptr || flight_->batches.empty()) return DeviceEvent();
   // The batches do not change any more, so no lock is needed.
   for (const Batch& batch : flight_->batches) {
     if (!batch.submitted.ok()) return batch.submitted;
   }
-  const Batch& last = flight_->batches.back();
-  if (!last.done.has_value()) {
-    return absl::UnavailableError("the event was not recorded");
-  }
-  return *last.done;
+  return flight_->batches.back().done.value_or(DeviceEvent());
 }
 
 }  // namespace mmsb

@@ -98,7 +98,8 @@ class HostDeviceSync {
   };
 
   // Copies in flight. Movable; one that is dropped leaves what failed dirty.
-  // It must be finished or dropped before the HostDeviceSync goes.
+  // It must be finished or dropped before the HostDeviceSync goes. Finish() of
+  // one that was moved from, or of another HostDeviceSync, ends the process.
   class Transfer;
 
   // Makes the two streams that it copies by.
@@ -142,7 +143,8 @@ class HostDeviceSync {
   // on the host.
   absl::Status MarkDeviceWrite(PageId page, size_t offset, size_t bytes);
 
-  // Where the page lies on the device. FailedPrecondition while it does not.
+  // Where the page lies on the device, or will when the copy that is on its way
+  // is done. FailedPrecondition when there is neither.
   absl::StatusOr<DevicePointer> DeviceAddress(PageId page) const;
 
   absl::StatusOr<State> StateOf(PageId page) const;
@@ -179,7 +181,7 @@ class HostDeviceSync {
     std::vector<DeviceCopy> copies;
     size_t bytes = 0;
     absl::Status submitted;
-    // Where it is done; without, when all of the stream is.
+    // Where it is done; without, it is done already, or was not submitted.
     std::optional<DeviceEvent> done;
   };
 
@@ -244,7 +246,8 @@ class HostDeviceSync::Transfer {
 
   // For work on the device that is to follow the copies: a stream that waits
   // for it fails when one of them does. Reached, where there is nothing to
-  // copy; an error when the device refused a copy.
+  // copy; an error when a page is not on its way: the device refused its copy,
+  // or has no memory for it, or is lost.
   [[nodiscard]] absl::StatusOr<DeviceEvent> event() const;
 
  private:

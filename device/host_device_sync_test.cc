@@ -402,6 +402,127 @@ TEST_F(HostDeviceSyncTest, WhatGoesWithTheDeviceIsReportedAndTheRestIsKept) {
   EXPECT_EQ(sync_->LostPages(), std::vector<PageId>{Id(3)});
 }
 
+// Which of the batches failed is known, though no event tells it and another
+// transfer had the failure told.
+TEST_F(HostDeviceSyncTest, ACopyWhoseEventWasRefusedIsNotTakenForAnothers) {
+  SetUpPages(2, 1000);
+  ASSERT_TRUE(sync_->Write(Id(0), 0, Bytes(1000, std::byte{1})).ok());
+  ASSERT_TRUE(sync_->Write(Id(1), 0, Bytes(1000, std::byte{2})).ok());
+  int copies = 0;
+  int events = 0;
+  device_.OnCall([&](const SimulatedDevice::CallInfo& call) {
+    using Call = SimulatedDevice::Call;
+    if (call.call == Call::kCopy && ++copies == 1) return Fault::kFail;
+    if (call.call == Call::kRecord && ++events == 1) return Fault::kRefuse;
+    return Fault::kNone;
+  });
+  auto first = sync_->Start(Direction::kToDevice, std::span(ids_).first(1));
+  auto second = sync_->Start(Direction::kToDevice, std::span(ids_).last(1));
+  EXPECT_TRUE(sync_->Finish(std::move(second)).ok());
+  EXPECT_TRUE(sync_->Finish(std::move(first)).ok());
+  device_.Heal();
+  EXPECT_EQ(Differences(), 0);
+}
+
+// The batches behind it follow work that may have failed as well.
+TEST_F(HostDeviceSyncTest, NothingIsCopiedBehindWorkThatFailedAndNoEvent) {
+  SetUpPages(2, 1000, {.max_batch_bytes = 1, .max_attempts = 1});
+  for (const PageId id : ids_) {
+    ASSERT_TRUE(sync_->MarkDeviceWrite(id, 0, 64).ok());
+  }
+  device_.FailCall(1, Fault::kFail);
+  const DeviceEvent failed =
+      WriteOnDevice(Id(1), 0, 64, std::byte{6}, /*ns=*/100);
+  const std::vector<Bytes> before = host_;
+  bool refused = false;
+  device_.OnCall([&](const SimulatedDevice::CallInfo& call) {
+    const bool first = call.call == SimulatedDevice::Call::kRecord && !refused;
+    refused |= first;
+    return first ? Fault::kRefuse : Fault::kNone;
+  });
+  const Report report =
+      sync_->Sync(Direction::kToHost, ids_, std::span(&failed, 1));
+  EXPECT_EQ(report.failed.size(), 2);
+  EXPECT_EQ(host_, before);
+  EXPECT_EQ(StateOf(Id(0)), State::kDeviceDirty);
+  EXPECT_EQ(StateOf(Id(1)), State::kDeviceDirty);
+  device_.Heal();
+}
+
+TEST_F(HostDeviceSyncTest, AFailureThatIsDroppedIsNotTheNextOnes) {
+  SetUpPages(2, 1000, {.max_attempts = 1});
+  ASSERT_TRUE(sync_->Write(Id(0), 0, Bytes(1)).ok());
+  ASSERT_TRUE(sync_->Write(Id(1), 0, Bytes(1)).ok());
+  device_.FailCall(1, Fault::kFail);
+  {
+    const auto dropped =
+        sync_->Start(Direction::kToDevice, std::span(ids_).first(1));
+  }
+  EXPECT_EQ(StateOf(Id(0)), State::kHostDirty);
+  EXPECT_TRUE(sync_->Sync(Direction::kToDevice, std::span(ids_).last(1)).ok());
+  EXPECT_TRUE(Sync(Direction::kToDevice).ok());
+  EXPECT_EQ(Differences(), 0);
+}
+
+// Work that waits for the event must not run without one of its pages.
+TEST_F(HostDeviceSyncTest, ThereIsNoEventOfPagesThatAreNotOnTheirWay) {
+  SetUpPages(1, 1000);
+  ASSERT_TRUE(sync_->Write(Id(0), 0, Bytes(1)).ok());
+  Bytes large(33 * kMiB);
+  ASSERT_TRUE(sync_->Add(Id(1), large).ok());
+  ids_.push_back(Id(1));
+  {
+    const auto transfer = sync_->Start(Direction::kToDevice, ids_);
+    EXPECT_TRUE(absl::IsResourceExhausted(transfer.event().status()));
+  }
+  ids_[1] = Id(2);
+  {
+    const auto transfer = sync_->Start(Direction::kToDevice, ids_);
+    EXPECT_TRUE(absl::IsNotFound(transfer.event().status()));
+  }
+  const DeviceEvent foreign = {.stream = StreamId::FromValue(7ull << 32)};
+  ids_.pop_back();
+  ASSERT_TRUE(sync_->Write(Id(0), 0, Bytes(1)).ok());
+  {
+    const auto transfer =
+        sync_->Start(Direction::kToDevice, ids_, std::span(&foreign, 1));
+    EXPECT_TRUE(absl::IsInvalidArgument(transfer.event().status()));
+  }
+  device_.Lose();
+  const auto transfer = sync_->Start(Direction::kToDevice, ids_);
+  EXPECT_TRUE(absl::IsDataLoss(transfer.event().status()));
+}
+
+TEST_F(HostDeviceSyncTest, APageHasNoAddressOnTheDeviceBeforeItsCopy) {
+  SetUpPages(1, 1000, {.max_attempts = 1});
+  Bytes page(1000);
+  ASSERT_TRUE(sync_->Add(Id(1), page).ok());
+  ids_.push_back(Id(1));
+  device_.FailCall(1, Fault::kFail);
+  {
+    const auto transfer = sync_->Start(Direction::kToDevice, ids_);
+    // For work that waits for the copy.
+    EXPECT_TRUE(sync_->DeviceAddress(Id(1)).ok());
+  }
+  EXPECT_TRUE(absl::IsFailedPrecondition(sync_->DeviceAddress(Id(1)).status()));
+  EXPECT_TRUE(sync_->DeviceAddress(Id(0)).ok());
+  EXPECT_TRUE(Sync(Direction::kToDevice).ok());
+  EXPECT_TRUE(sync_->DeviceAddress(Id(1)).ok());
+  ASSERT_TRUE(sync_->Restore(Id(1)).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(sync_->DeviceAddress(Id(1)).status()));
+}
+
+using HostDeviceSyncDeathTest = HostDeviceSyncTest;
+
+TEST_F(HostDeviceSyncDeathTest, ATransferIsFinishedOnceWhereItWasStarted) {
+  SetUpPages(1, 1000);
+  const auto other = *HostDeviceSync::Create(device_, pool_, {});
+  auto transfer = sync_->Start(Direction::kToDevice, ids_);
+  EXPECT_DEATH(other->Finish(std::move(transfer)), "of another HostDeviceSync");
+  EXPECT_TRUE(sync_->Finish(std::move(transfer)).ok());
+  EXPECT_DEATH(sync_->Finish(std::move(transfer)), "moved from");
+}
+
 // At a stated bandwidth, and beside copying whole pages: what is moved, and
 // what it takes.
 TEST_F(HostDeviceSyncTest, MovesTheDirtyLinesAndNoMore) {
