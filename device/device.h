@@ -72,7 +72,8 @@ struct DeviceInfo {
 //
 // Thread-safety: any call, any thread. Two threads that share a stream do not
 // know the order of what they submit; each then awaits an event of its own
-// instead of synchronising. Work given to Run() must not call the device.
+// instead of synchronising. Work given to Run(), and what it holds, must not
+// call the device, not even by letting its last share go, and must not throw.
 //
 // Failure: a status that begins with the device ("device 3 (host): ...").
 //   InvalidArgument    an argument that can never be right: null, a range that
@@ -105,6 +106,12 @@ class Device {
     return PageLocation::Device(info_.index);
   }
 
+  // Whether `stream` is named as the streams of this device are, whatever
+  // became of it. Tells devices with different indexes apart.
+  [[nodiscard]] bool Names(StreamId stream) const {
+    return stream.valid() && stream.value() >> 32 == info_.index;
+  }
+
   // Ok, or why the device is lost.
   [[nodiscard]] virtual absl::Status Health() const = 0;
 
@@ -116,15 +123,17 @@ class Device {
   virtual absl::StatusOr<DevicePointer> Allocate(size_t bytes) = 0;
 
   // Waits until all that was submitted is done, and frees what Allocate()
-  // returned.
+  // returned. What is submitted upon it meanwhile is refused, or fails.
   virtual absl::Status Free(DevicePointer pointer) = 0;
 
   [[nodiscard]] virtual MemoryUse Memory() const = 0;
 
   // Memory of the host that the device reaches directly (pinned), aligned to
-  // 4096 bytes, contents undefined. Copies may use any other memory of the host
-  // too, but then may be slow, and Copy() may wait.
+  // 4096 bytes, contents undefined; 0 bytes are InvalidArgument. Copies may use
+  // any other memory of the host too, but then may be slow, and Copy() may
+  // wait.
   virtual absl::StatusOr<std::span<std::byte>> AllocateHost(size_t bytes) = 0;
+  // Frees what AllocateHost() returned; no copy may use it still.
   virtual absl::Status FreeHost(std::span<std::byte> memory) = 0;
 
   // --- Streams ---

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -87,6 +88,9 @@ TYPED_TEST_SUITE(DeviceTest, AllParts);
 
 TYPED_TEST(DeviceTest, NamesItself) {
   Device& device = this->device();
+  EXPECT_TRUE(device.Names(this->Stream()));
+  EXPECT_FALSE(device.Names(StreamId()));
+  EXPECT_FALSE(device.Names(StreamId::FromValue(uint64_t{4} << 32)));
   EXPECT_EQ(device.location(), PageLocation::Device(3));
   EXPECT_TRUE(device.Health().ok());
   const absl::Status status = device.Synchronize(StreamId::FromValue(1));
@@ -177,6 +181,11 @@ TYPED_TEST(DeviceTest, RangesAreChecked) {
        .device_destination = at,
        .bytes = 8},
       {.kind = DeviceCopy::Kind::kToHost, .device_source = at, .bytes = 8},
+      {.kind = static_cast<DeviceCopy::Kind>(3)},
+      {.kind = static_cast<DeviceCopy::Kind>(-1),
+       .host_source = host.data(),
+       .device_destination = at,
+       .bytes = 8},
   };
   for (const DeviceCopy& copy : bad) {
     const absl::Status status = device.Copy(stream, copy);
@@ -288,8 +297,9 @@ TYPED_TEST(DeviceTest, HostMemoryIsAlignedAndItsOwn) {
   ASSERT_TRUE(memory.ok());
   EXPECT_EQ(memory->size(), 5000);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(memory->data()) % 4096, 0);
-  EXPECT_FALSE(device.AllocateHost(0).ok());
-  EXPECT_FALSE(device.AllocateHost(~size_t{0}).ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(device.AllocateHost(0).status()));
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(device.AllocateHost(~size_t{0}).status()));
   EXPECT_TRUE(absl::IsNotFound(device.FreeHost(memory->first(1))));
   EXPECT_TRUE(device.FreeHost(*memory).ok());
   // What is not freed goes with the device (a leak checker sees).
@@ -304,6 +314,18 @@ TYPED_TEST(DeviceTest, WorkLetsGoOfWhatItHeld) {
   ASSERT_TRUE(device.Synchronize(stream).ok());
   EXPECT_EQ(*held, 2);
   EXPECT_EQ(held.use_count(), 1);
+}
+
+// What it held may call the device: it was never the device's.
+TYPED_TEST(DeviceTest, WorkThatIsRefusedIsLetGoByTheCaller) {
+  Device& device = this->device();
+  const StreamId gone = this->Stream();
+  ASSERT_TRUE(device.DestroyStream(gone).ok());
+  const DevicePointer at = this->Memory(256);
+  std::shared_ptr<void> held(nullptr,
+                             [&](void*) { EXPECT_TRUE(device.Free(at).ok()); });
+  EXPECT_TRUE(absl::IsNotFound(device.Run(gone, [held = std::move(held)] {})));
+  EXPECT_EQ(device.Memory().used, 0);
 }
 
 TYPED_TEST(DeviceTest, ThreadsShareIt) {

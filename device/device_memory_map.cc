@@ -19,6 +19,10 @@ namespace {
 
 using Kind = DeviceCopy::Kind;
 
+bool Overlap(uint64_t a, uint64_t b, size_t bytes) {
+  return (a < b ? b - a : a - b) < bytes;
+}
+
 absl::Status Outside(const char* what, DevicePointer address, size_t bytes) {
   return absl::InvalidArgumentError(absl::StrFormat(
       "%s of %d bytes at %v: not inside one allocation", what, bytes, address));
@@ -54,6 +58,12 @@ std::byte* DeviceMemoryMap::Find(DevicePointer address, size_t bytes) const {
 
 absl::Status DeviceMemoryMap::Check(std::span<const DeviceCopy> copies) const {
   for (const DeviceCopy& copy : copies) {
+    if (copy.kind != Kind::kToDevice && copy.kind != Kind::kToHost &&
+        copy.kind != Kind::kOnDevice) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("copy of %d bytes: there is no kind %d", copy.bytes,
+                          static_cast<int>(copy.kind)));
+    }
     if (copy.bytes == 0) continue;
     if (copy.kind == Kind::kToDevice
             ? copy.host_source == nullptr
@@ -61,22 +71,25 @@ absl::Status DeviceMemoryMap::Check(std::span<const DeviceCopy> copies) const {
       return absl::InvalidArgumentError(absl::StrFormat(
           "copy of %d bytes: the host's address is null", copy.bytes));
     }
-    if (copy.kind != Kind::kToDevice &&
-        Find(copy.device_source, copy.bytes) == nullptr) {
-      return Outside("copy from", copy.device_source, copy.bytes);
-    }
-    if (copy.kind != Kind::kToHost &&
-        Find(copy.device_destination, copy.bytes) == nullptr) {
-      return Outside("copy to", copy.device_destination, copy.bytes);
-    }
-    if (copy.kind == Kind::kOnDevice) {
-      const uint64_t from = copy.device_source.address();
-      const uint64_t to = copy.device_destination.address();
-      if ((from < to ? to - from : from - to) < copy.bytes) {
-        return absl::InvalidArgumentError(absl::StrFormat(
-            "copy of %d bytes from %v to %v: they overlap", copy.bytes,
-            copy.device_source, copy.device_destination));
+    const std::byte* source = copy.host_source;
+    if (copy.kind != Kind::kToDevice) {
+      source = Find(copy.device_source, copy.bytes);
+      if (source == nullptr) {
+        return Outside("copy from", copy.device_source, copy.bytes);
       }
+    }
+    const std::byte* destination = copy.host_destination;
+    if (copy.kind != Kind::kToHost) {
+      destination = Find(copy.device_destination, copy.bytes);
+      if (destination == nullptr) {
+        return Outside("copy to", copy.device_destination, copy.bytes);
+      }
+    }
+    // The host may know where a block lies, too.
+    if (Overlap(reinterpret_cast<uintptr_t>(source),
+                reinterpret_cast<uintptr_t>(destination), copy.bytes)) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "copy of %d bytes: source and destination overlap", copy.bytes));
     }
   }
   return absl::OkStatus();

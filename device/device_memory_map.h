@@ -37,7 +37,7 @@ class DeviceMemoryMap {
   [[nodiscard]] std::byte* Find(DevicePointer address, size_t bytes) const;
 
   // InvalidArgument when a range of one of the copies is null, is not inside a
-  // block, or overlaps its source.
+  // block, or overlaps its source; or when a copy is of no kind.
   [[nodiscard]] absl::Status Check(std::span<const DeviceCopy> copies) const;
 
   // Performs a copy that Check() accepted; the blocks must still be there.

@@ -66,8 +66,19 @@ absl::Status DeviceMemoryPool::OutOfMemory(size_t bytes) const {
       committed_bytes_));
 }
 
+absl::Status DeviceMemoryPool::NoStream(StreamId stream) const {
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "device %d (%s): pool: %#x names no stream of the device",
+      device_.info().index, device_.info().name, stream.value()));
+}
+
 absl::StatusOr<DevicePointer> DeviceMemoryPool::Allocate(size_t bytes,
                                                          StreamId stream) {
+  if (!device_.Names(stream)) {
+    absl::MutexLock lock(mutex_);
+    ++failures_;
+    return NoStream(stream);
+  }
   size_t rounded = 0;
   const bool fits = CheckedAlignUp(std::max<size_t>(bytes, 1),
                                    Alignment::FromBytes(kAlignment), &rounded);
@@ -115,6 +126,8 @@ absl::Status DeviceMemoryPool::Cross(StreamId owner, StreamId stream) {
     return status;
   }
   ++calls_.crossings;
+  // What is forgotten is waited for once more, at the worst.
+  if (waited_.size() >= kMaxWaits) waited_.clear();
   waited_[{stream, owner}] = sequence_;
   return absl::OkStatus();
 }
@@ -240,7 +253,7 @@ absl::StatusOr<DeviceMemoryPool::Block*> DeviceMemoryPool::Grow(size_t bytes) {
     wanted = bytes;
   }
   for (const size_t size : {wanted, bytes}) {
-    if (size > room) continue;
+    if (size > room || size == chunk_bytes) continue;
     chunk_bytes = size;
     address = device_.Allocate(size);
     if (address.ok() || !absl::IsResourceExhausted(address.status())) break;
@@ -329,6 +342,7 @@ void DeviceMemoryPool::Take(Block* block, size_t bytes) {
 
 absl::Status DeviceMemoryPool::Deallocate(DevicePointer pointer,
                                           StreamId stream) {
+  if (stream.valid() && !device_.Names(stream)) return NoStream(stream);
   absl::MutexLock lock(mutex_);
   const auto found = live_.find(pointer);
   if (found == live_.end()) {
@@ -366,6 +380,7 @@ void DeviceMemoryPool::Disown(StreamId owner) {
 }
 
 absl::Status DeviceMemoryPool::Synchronize(StreamId stream) {
+  if (!device_.Names(stream)) return NoStream(stream);
   absl::Status done;
   uint64_t until = 0;
   {

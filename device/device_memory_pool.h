@@ -52,12 +52,15 @@ namespace mmsb {
 // pool is destroyed, with what is still live. The device outlives the pool.
 // All bookkeeping is on the host, and device memory is never touched.
 //
-// Thread-safety: any call, any thread; what two threads do to one stream is
-// ordered by them. The callback is called without a lock and may call the pool.
+// Thread-safety: any call, any thread, but not from work given to
+// Device::Run(); what two threads do to one stream is ordered by them. The
+// callback is called without a lock and may call the pool, also in several
+// threads at once.
 // Failure: a status that names the device; nothing has changed then.
 // ResourceExhausted for no memory; InvalidArgument for a pointer that is not of
-// a live block; what the device says, when it cannot wait. A stream that is
-// gone is one that is done: its blocks are everybody's.
+// a live block, or a stream of another device; what the device says, when it
+// cannot wait. A stream that is gone is one that is done: its blocks are
+// everybody's.
 // Complexity: O(log blocks + streams); O(blocks) before the pool grows.
 //
 //   DeviceMemoryPool pool(device);
@@ -77,7 +80,8 @@ class DeviceMemoryPool {
     size_t max_bytes = std::numeric_limits<size_t>::max();
     // Synchronize() gives idle chunks back while there is more than this.
     size_t release_threshold_bytes = std::numeric_limits<size_t>::max();
-    // `bytes` could not be had. True: try again.
+    // `bytes` could not be had. True: it has freed something, so try again; one
+    // that says so for ever is asked for ever.
     std::function<bool(size_t bytes)> on_out_of_memory = nullptr;
   };
 
@@ -142,6 +146,9 @@ class DeviceMemoryPool {
   // By size, then by address.
   using FreeKey = std::tuple<size_t, uint64_t, Block*>;
   using FreeSet = absl::btree_set<FreeKey>;
+  // Pairs of streams of which is kept that one waited for the other.
+  static constexpr size_t kMaxWaits = 4096;
+
   // Blocks side by side, all free, that are together large enough.
   struct Neighbours {
     Block* first = nullptr;
@@ -176,6 +183,7 @@ class DeviceMemoryPool {
   // there was one.
   absl::StatusOr<bool> ReleaseIdle(size_t keep_bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status NoStream(StreamId stream) const;
   absl::Status OutOfMemory(size_t bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

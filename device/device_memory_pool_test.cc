@@ -234,6 +234,59 @@ TEST_F(DeviceMemoryPoolTest, WhatIsNotALiveBlockIsRefused) {
   EXPECT_EQ(pool.Stats().deallocations(), 1);
 }
 
+TEST_F(DeviceMemoryPoolTest, StreamsOfOtherDevicesAreRefused) {
+  HostDevice other({.index = 1});
+  const StreamId foreign = *other.CreateStream();
+  DeviceMemoryPool pool(device_);
+  const DevicePointer block = Take(pool, 1000, a_);
+  const StreamId none;
+  for (const StreamId stream : {foreign, none}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(pool.Allocate(1, stream).status()));
+    EXPECT_TRUE(absl::IsInvalidArgument(pool.Synchronize(stream)));
+  }
+  EXPECT_EQ(pool.Stats().failures(), 2);
+  // Who took it for a stream that is gone would hand the block on too early.
+  EXPECT_TRUE(absl::IsInvalidArgument(pool.Deallocate(block, foreign)));
+  EXPECT_EQ(pool.Stats().live(), 1024);
+  ExpectSound(pool);
+  Give(pool, block, none);
+  EXPECT_EQ(Take(pool, 1000, b_), block);
+  EXPECT_EQ(pool.calls().crossings, 0);
+}
+
+// Streams come and go; what is known of those that went is not kept for ever.
+TEST_F(DeviceMemoryPoolTest, OldWaitsAreForgottenWhenThereAreManyStreams) {
+  const StreamId early = *device_.CreateStream();
+  DeviceMemoryPool pool(device_, {.chunk_bytes = 8 * kUnit});
+  const DevicePointer small = Take(pool, kUnit, a_);
+  Take(pool, kUnit, b_);
+  const DevicePointer one = Take(pool, 2 * kUnit, a_);
+  Take(pool, kUnit, b_);
+  const DevicePointer two = Take(pool, 2 * kUnit, a_);
+  Take(pool, kUnit, b_);
+  for (const DevicePointer block : {small, one, two}) Give(pool, block, a_);
+  Take(pool, kUnit, early);
+  Give(pool, small, a_);
+  Take(pool, 2 * kUnit, early);
+  EXPECT_EQ(pool.calls().crossings, 1);  // one wait for all three
+  for (int i = 0; i < 5000; ++i) {
+    const StreamId stream = *device_.CreateStream();
+    ASSERT_EQ(*pool.Allocate(kUnit, stream), small);
+    ASSERT_TRUE(pool.Deallocate(small, a_).ok());
+    ASSERT_TRUE(device_.DestroyStream(stream).ok());
+  }
+  EXPECT_EQ(pool.calls().crossings, 5001);
+  Take(pool, 2 * kUnit, early);
+  EXPECT_EQ(pool.calls().crossings, 5002);
+}
+
+TEST_F(DeviceMemoryPoolTest, ADeviceThatIsFullIsAskedOnce) {
+  DeviceMemoryPool pool(device_, {.chunk_bytes = kUnit});
+  const uint64_t before = device_.calls();
+  EXPECT_TRUE(absl::IsResourceExhausted(pool.Allocate(2 * kMiB, a_).status()));
+  EXPECT_EQ(device_.calls() - before, 1);
+}
+
 TEST_F(DeviceMemoryPoolTest, ExhaustionIsAStatusAndChangesNothing) {
   DeviceMemoryPool pool(device_, {.chunk_bytes = 64 * kKiB});
   Take(pool, kMiB / 2, a_);

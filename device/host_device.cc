@@ -63,6 +63,12 @@ HostDevice::HostDevice(const Options& options) : Device(InfoOf(options)) {
 }
 
 HostDevice::~HostDevice() {
+  for (const std::thread& thread : threads_) {
+    MMSB_CHECK(thread.get_id() != std::this_thread::get_id(),
+               "HostDevice: work of device %lu let its last share go, and "
+               "would wait for itself",
+               static_cast<unsigned long>(info().index));
+  }
   {
     absl::MutexLock lock(mutex_);
     const auto idle = [this] {
@@ -113,6 +119,13 @@ absl::StatusOr<DevicePointer> HostDevice::Allocate(size_t bytes) {
 
 absl::Status HostDevice::Free(DevicePointer pointer) {
   absl::MutexLock lock(mutex_);
+  // Gone at once, so that nothing is submitted upon it while this waits.
+  const std::optional<DeviceMemoryMap::Block> block = memory_.Remove(pointer);
+  if (!block.has_value()) {
+    return Error(
+        absl::StatusCode::kNotFound,
+        absl::StrFormat("free of %v: no allocation begins there", pointer));
+  }
   std::vector<DeviceEvent> submitted;
   submitted.reserve(streams_.size());
   for (const auto& [id, stream] : streams_) {
@@ -127,12 +140,6 @@ absl::Status HostDevice::Free(DevicePointer pointer) {
     return true;
   };
   mutex_.Await(absl::Condition(&done));
-  const std::optional<DeviceMemoryMap::Block> block = memory_.Remove(pointer);
-  if (!block.has_value()) {
-    return Error(
-        absl::StatusCode::kNotFound,
-        absl::StrFormat("free of %v: no allocation begins there", pointer));
-  }
   heap_.Deallocate(block->storage, block->bytes, kAlignment.bytes());
   return absl::OkStatus();
 }
@@ -143,8 +150,11 @@ Device::MemoryUse HostDevice::Memory() const {
 }
 
 absl::StatusOr<std::span<std::byte>> HostDevice::AllocateHost(size_t bytes) {
-  void* const memory =
-      bytes == 0 ? nullptr : heap_.Allocate(bytes, kHostMemoryAlignment);
+  if (bytes == 0) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "allocation of 0 bytes of the host");
+  }
+  void* const memory = heap_.Allocate(bytes, kHostMemoryAlignment);
   if (memory == nullptr) {
     return Error(absl::StatusCode::kResourceExhausted,
                  absl::StrFormat("no memory of the host for %d bytes", bytes));
@@ -234,27 +244,33 @@ absl::Status HostDevice::Submit(StreamId stream, Operation operation) {
 }
 
 void HostDevice::Schedule(Stream& stream) {
-  while (!stream.running && !stream.queue.empty()) {
-    Operation& front = stream.queue.front();
-    if (front.work != nullptr) {
-      runnable_.push_back(&stream);
-      return;
+  to_schedule_.push_back(&stream);
+  while (!to_schedule_.empty()) {
+    Stream& next = *to_schedule_.back();
+    to_schedule_.pop_back();
+    while (!next.running && !next.queue.empty()) {
+      Operation& front = next.queue.front();
+      if (front.work != nullptr) {
+        runnable_.push_back(&next);
+        break;
+      }
+      // Submit() saw that the event is one.
+      const absl::StatusOr<bool> reached = ReachedLocked(front.event);
+      if (reached.ok() && !*reached) {
+        streams_.find(front.event.stream)->second->waiters.push_back(next.id);
+        break;
+      }
+      next.queue.pop_front();
+      Finish(next);
     }
-    // Submit() saw that the event is one.
-    const absl::StatusOr<bool> reached = ReachedLocked(front.event);
-    if (reached.ok() && !*reached) {
-      streams_.find(front.event.stream)->second->waiters.push_back(stream.id);
-      return;
-    }
-    stream.queue.pop_front();
-    Finish(stream);
   }
 }
 
 void HostDevice::Finish(Stream& stream) {
   stream.ledger.Finish(absl::OkStatus());
-  const std::vector<StreamId> waiters = std::exchange(stream.waiters, {});
-  for (const StreamId id : waiters) Schedule(*streams_.find(id)->second);
+  for (const StreamId id : std::exchange(stream.waiters, {})) {
+    to_schedule_.push_back(streams_.find(id)->second.get());
+  }
 }
 
 void HostDevice::ThreadMain() {
@@ -317,6 +333,8 @@ absl::Status HostDevice::Run(StreamId stream,
     return Error(absl::StatusCode::kInvalidArgument, "Run: no work");
   }
   absl::MutexLock lock(mutex_);
+  // Work that is not taken is let go by the caller, without the lock.
+  if (absl::Status status = Find(stream).status(); !status.ok()) return status;
   return Submit(stream, {.work = std::move(work), .event = {}});
 }
 

@@ -106,9 +106,11 @@ class HostDevice final : public Device {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Submit(StreamId stream, Operation operation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes an idle or blocked stream what its queue says.
+  // Makes an idle or blocked stream what its queue says, and those that were
+  // blocked by it.
   void Schedule(Stream& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // The front of the queue, taken out, is done.
+  // The front of the queue, taken out, is done: what it blocked is to be
+  // scheduled.
   void Finish(Stream& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WaitUntilReached(DeviceEvent event)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -122,6 +124,9 @@ class HostDevice final : public Device {
   absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_
       ABSL_GUARDED_BY(mutex_);
   std::deque<Stream*> runnable_ ABSL_GUARDED_BY(mutex_);
+  // That Schedule() has not looked at yet: a list and no recursion, as there
+  // may be as many as streams.
+  std::vector<Stream*> to_schedule_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;
 };

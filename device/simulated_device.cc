@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -66,6 +67,15 @@ SimulatedDevice::WaitUntil Sleeper(const Clock& clock) {
   };
 }
 
+// Moves the clock on to the deadline, and not further though several wait.
+SimulatedDevice::WaitUntil Mover(ManualClock& clock) {
+  return [&clock, mutex = std::make_shared<absl::Mutex>()](int64_t deadline) {
+    absl::MutexLock lock(*mutex);
+    const int64_t ns = deadline - clock.Now();
+    if (ns > 0) clock.Advance(ns);
+  };
+}
+
 const char* NameOf(SimulatedDevice::Call call) {
   using Call = SimulatedDevice::Call;
   switch (call) {
@@ -112,10 +122,7 @@ absl::StatusOr<std::span<std::byte>> SimulatedDevice::DeviceMemory::Bytes(
 }
 
 SimulatedDevice::SimulatedDevice(const Options& options, ManualClock& clock)
-    : SimulatedDevice(options, clock, [&clock](int64_t deadline) {
-        const int64_t ns = deadline - clock.Now();
-        if (ns > 0) clock.Advance(ns);
-      }) {}
+    : SimulatedDevice(options, clock, Mover(clock)) {}
 
 SimulatedDevice::SimulatedDevice(const Options& options)
     : SimulatedDevice(options, Clock::System(), Sleeper(Clock::System())) {}
@@ -262,14 +269,17 @@ Device::MemoryUse SimulatedDevice::Memory() const {
 
 absl::StatusOr<std::span<std::byte>> SimulatedDevice::AllocateHost(
     size_t bytes) {
+  if (bytes == 0) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "allocation of 0 bytes of the host");
+  }
   absl::MutexLock lock(mutex_);
   Fault fault = Fault::kNone;
   if (absl::Status status = Begin(Call::kAllocateHost, {}, bytes, &fault);
       !status.ok()) {
     return status;
   }
-  void* const memory =
-      bytes == 0 ? nullptr : heap_.Allocate(bytes, kHostMemoryAlignment);
+  void* const memory = heap_.Allocate(bytes, kHostMemoryAlignment);
   if (memory == nullptr) {
     return Error(absl::StatusCode::kResourceExhausted,
                  absl::StrFormat("no memory of the host for %d bytes", bytes));
@@ -371,7 +381,9 @@ absl::Status SimulatedDevice::Copy(StreamId stream,
       return Error(absl::StatusCode::kInvalidArgument,
                    "Copy: the sizes add up to more than there can be");
     }
-    bytes[static_cast<size_t>(copy.kind)] += copy.bytes;
+    const auto kind = static_cast<size_t>(copy.kind);
+    // One that there is not is refused below.
+    if (kind < std::size(bytes)) bytes[kind] += copy.bytes;
   }
   Fault fault = Fault::kNone;
   if (absl::Status status = Begin(Call::kCopy, stream, total, &fault);

@@ -7,6 +7,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -174,6 +175,29 @@ TEST_F(SimulatedDeviceTest, TimesThatDoNotFitEndAtTheEndOfTime) {
     ASSERT_TRUE(slow.Copy(stream, DeviceCopy::ToDevice(at, host_)).ok());
   }
   EXPECT_FALSE(*slow.Reached(*slow.Record(stream)));
+}
+
+// However many wait at once, the clock stands where the last of them ends.
+TEST_F(SimulatedDeviceTest, ThreadsThatWaitDoNotAddUp) {
+  std::vector<StreamId> streams;
+  for (int i = 0; i < 4; ++i) streams.push_back(*device_.CreateStream());
+  for (int round = 0; round < 50; ++round) {
+    const int64_t begin = clock_.Now();
+    for (const StreamId stream : streams) {
+      ASSERT_TRUE(
+          device_
+              .Launch(stream, 1000,
+                      [](const DeviceMemory&) { return absl::OkStatus(); })
+              .ok());
+    }
+    std::vector<std::thread> threads;
+    for (const StreamId stream : streams) {
+      threads.emplace_back(
+          [this, stream] { EXPECT_TRUE(device_.Synchronize(stream).ok()); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(clock_.Now() - begin, 1100);
+  }
 }
 
 TEST_F(SimulatedDeviceTest, ARefusedCallDoesNothing) {
