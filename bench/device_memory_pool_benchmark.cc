@@ -9,10 +9,15 @@
 //                freed, at most 64 MiB at once; arguments: streams, ns
 //   MultiStream  each stream in turn allocates, works upon and frees 4 blocks;
 //                arguments: streams, ns
+//   OneChunk     each stream in turn allocates, works upon and frees 4 blocks
+//   of
+//                1 byte to 128 KiB, so that all streams together need less than
+//                the 16 MiB of one chunk; arguments: streams, ns
 //
 //   fragmentation  share of idle memory that one request cannot get, mean over
 //                  the run
 //   committed/live taken from the device for each byte that is in use, at peaks
+//   chunks         taken from the device in all
 //   crossings/op   events that the pool recorded and let a stream wait for
 //   host_ns/op     real time of the host for an allocation with its free
 //
@@ -132,6 +137,7 @@ class Pool final : public Bench {
     const AllocatorStats stats = pool_.Stats();
     state.counters["committed/live"] = static_cast<double>(stats.committed()) /
                                        static_cast<double>(stats.peak());
+    state.counters["chunks"] = static_cast<double>(pool_.calls().chunks_taken);
     state.counters["crossings/op"] =
         static_cast<double>(pool_.calls().crossings) /
         static_cast<double>(operations_);
@@ -201,6 +207,21 @@ void RunMultiStream(Bench& bench) {
   }
 }
 
+// Whether streams that share a chunk keep out of each other's way.
+void RunOneChunk(Bench& bench) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 200; ++round) {
+    for (const StreamId stream : bench.streams()) {
+      DevicePointer blocks[4];
+      for (DevicePointer& block : blocks) {
+        block = bench.Allocate(1 + random() % (128 * kKiB), stream);
+      }
+      bench.Work(stream);
+      for (const DevicePointer block : blocks) bench.Free(block, stream);
+    }
+  }
+}
+
 template <class Way, void (*kRun)(Bench&)>
 void Run(benchmark::State& state) {
   for (auto _ : state) {
@@ -221,6 +242,10 @@ void BM_MultiStreamPool(benchmark::State& state) {
 void BM_MultiStreamPlain(benchmark::State& state) {
   Run<Plain, RunMultiStream>(state);
 }
+void BM_OneChunkPool(benchmark::State& state) { Run<Pool, RunOneChunk>(state); }
+void BM_OneChunkPlain(benchmark::State& state) {
+  Run<Plain, RunOneChunk>(state);
+}
 
 void Cases(benchmark::internal::Benchmark* benchmark) {
   for (const int64_t call_ns : {0, 50'000}) {
@@ -235,6 +260,8 @@ BENCHMARK(BM_RandomPool)->Apply(Cases);
 BENCHMARK(BM_RandomPlain)->Apply(Cases);
 BENCHMARK(BM_MultiStreamPool)->Apply(Cases);
 BENCHMARK(BM_MultiStreamPlain)->Apply(Cases);
+BENCHMARK(BM_OneChunkPool)->Apply(Cases);
+BENCHMARK(BM_OneChunkPlain)->Apply(Cases);
 
 }  // namespace
 }  // namespace mmsb
