@@ -25,12 +25,15 @@ on() {
 }
 
 # What the emulator cannot do: run a program of its own by name, which wants binfmt_misc; refuse
-# advice for huge granules; and hold a limit for address space.
+# advice for huge granules; hold a limit for address space; and give address space back where it
+# refuses to move a mapping.
 beyond_emulation=(
   BackgroundThreadDeathTest.StoppingFromTheWorkIsRefused
   ThreadExitHookTest.TheMainThreadRunsItOnlyWhenItEndsAsAThread
   OsMemoryTest.AdviceForHugeGranulesIsTakenOrRefused
+  OsMemoryTest.WhatCannotGrowStaysAsItWas
   OsMemoryDeathTest.TheSystemsRefusalsAreReturned
+  OsMemoryDeathTest.ALimitLeavesWhatWouldGrowAsItWas
 )
 filter=-$(IFS=: && printf '%s' "${beyond_emulation[*]}")
 
