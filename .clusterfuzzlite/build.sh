@@ -17,7 +17,7 @@ case ${SANITIZER:-address} in
   *) refuse "there are no fuzzers with the sanitizer $SANITIZER: address, undefined, coverage" ;;
 esac
 [[ ${FUZZING_ENGINE:-libfuzzer} == libfuzzer && ${LIB_FUZZING_ENGINE:--fsanitize=fuzzer} == -fsanitize=fuzzer ]] ||
-  refuse "the fuzzers are libFuzzer's, by -fsanitize=fuzzer, and not of $FUZZING_ENGINE by ${LIB_FUZZING_ENGINE:-nothing}"
+  refuse "the fuzzers are libFuzzer's, by -fsanitize=fuzzer, and not of ${FUZZING_ENGINE:-libfuzzer} by ${LIB_FUZZING_ENGINE:-nothing}"
 read -ra bazel <<<"${BAZEL:-bazel}"
 
 # The C++ library is linked in, for there may be none where the fuzzers run: the one that
