@@ -73,9 +73,9 @@ struct MemoryPoolOptions {
 // time of a call; an Unchecked pool pays none of it. Heeds kFilledBytes and
 // kCountsCalls of the policy.
 //
-// Poisoned are free blocks, and what is behind the bytes that were asked for,
-// but for bytes that share 8 with a live block's, which AddressSanitizer cannot
-// tell apart: pools of blocks at multiples of 8 have none.
+// Poisoned are free blocks, and what is behind the bytes that were asked for.
+// AddressSanitizer has one state for 8 bytes: in a program built for it blocks
+// lie a multiple of 8 bytes apart, so that no two of them share one.
 //
 // Allocate and Deallocate are O(1), but for a call in which the pool grows, and
 // a search among the C chunks, O(log C), in Owns and in Checked's Deallocate.
@@ -370,6 +370,11 @@ class MemoryPool {
       Policy::kChecked ? sizeof(BlockState) : 0;
   static constexpr bool kFills = kFilledBytes<Policy> != 0;
 
+  // What blocks of that alignment lie a multiple of bytes apart.
+  static Alignment StepOf(Alignment alignment) {
+    return std::max(alignment, Alignment::FromBytes(kPoisonGranuleBytes));
+  }
+
   // What the options come to.
   struct Layout {
     explicit Layout(const Options& options) {
@@ -383,9 +388,10 @@ class MemoryPool {
           options.alignment != 0
               ? options.alignment
               : std::min(natural, alignof(std::max_align_t)));
+      const Alignment step = StepOf(alignment);
       // A block that does not fit the address space is never allocated.
-      if (!CheckedAlignUp(options.block_size, alignment, &stride)) {
-        stride = alignment.bytes();
+      if (!CheckedAlignUp(options.block_size, step, &stride)) {
+        stride = step.bytes();
         max_blocks = 0;
       } else {
         max_blocks = options.max_blocks;
@@ -804,7 +810,7 @@ class MemoryPool {
     size_t aligned = 0;
     size_t overhead = 0;
     size_t block_total = 0;
-    if (!CheckedAlignUp(address, alignment_, &aligned) ||
+    if (!CheckedAlignUp(address, StepOf(alignment_), &aligned) ||
         !CheckedAdd(aligned - address, kDirectoryAlignment + sizeof(Chunk),
                     &overhead) ||
         overhead > bytes ||

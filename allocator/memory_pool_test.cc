@@ -26,6 +26,12 @@ namespace {
 // Whether a tool that watches accesses is there.
 bool Watched() { return kPoisonReported || RunningOnValgrind(); }
 
+// How far apart the blocks of a pool of the natural alignment lie.
+size_t Stride(size_t block_size) {
+  return (block_size + kPoisonGranuleBytes - 1) / kPoisonGranuleBytes *
+         kPoisonGranuleBytes;
+}
+
 static_assert(!std::is_copy_constructible_v<MemoryPool<>>);
 static_assert(!std::is_move_constructible_v<MemoryPool<>>);
 static_assert(!std::is_convertible_v<MemoryPoolOptions, MemoryPool<>>);
@@ -311,7 +317,7 @@ TEST(MemoryPoolTest, FindsTheBlockAmongManyChunks) {
       pool.Deallocate(blocks[i]);
     }
     for (size_t i = 1; i < blocks.size(); i += 2) pool.Deallocate(blocks[i]);
-    EXPECT_EQ(pool.Stats().cached(), 500 * block_size);
+    EXPECT_EQ(pool.Stats().cached(), 500 * Stride(block_size));
   }
 }
 
@@ -337,14 +343,14 @@ TEST(MemoryPoolTest, RegionOfEverySizeIsServedWithinItsBounds) {
     while (void* const p = pool.Allocate()) blocks.push_back(p);
     EXPECT_TRUE(pool.Stats().IdentityHolds());
     EXPECT_EQ(pool.Stats().committed(), bytes);
-    EXPECT_EQ(pool.Stats().live(), blocks.size() * 12);
-    EXPECT_GE(blocks.size() + 3, bytes / (12 + 1 + 16));
+    EXPECT_EQ(pool.Stats().live(), blocks.size() * Stride(12));
+    EXPECT_GE(blocks.size() + 3, bytes / (Stride(12) + 1 + 16));
     for (void* block : blocks) {
       EXPECT_GE(block, region.get());
       std::fill_n(static_cast<std::byte*>(block), 12, std::byte{0xAB});
     }
     for (void* block : blocks) pool.Deallocate(block);
-    EXPECT_EQ(pool.Stats().cached(), blocks.size() * 12);
+    EXPECT_EQ(pool.Stats().cached(), blocks.size() * Stride(12));
   }
 }
 
@@ -365,6 +371,26 @@ TEST(MemoryPoolTest, NothingAtANullRegion) {
   MemoryPool pool(nullptr, 0, {.block_size = 8});
   EXPECT_EQ(pool.Allocate(), nullptr);
   EXPECT_FALSE(pool.Owns(&pool));
+}
+
+TEST(MemoryPoolTest, BlocksOfAnySizeArePoisonedWholly) {
+  for (const size_t block_size : {1, 2, 3, 4, 7, 12, 20}) {
+    alignas(16) std::array<std::byte, 4096> region;
+    MemoryPool<> own({.block_size = block_size});
+    MemoryPool<> over(region.data() + 4, region.size() - 4,
+                      {.block_size = block_size, .alignment = 1});
+    for (MemoryPool<>* const pool : {&own, &over}) {
+      const std::vector<void*> blocks = Take(*pool, 9);
+      for (size_t i = 0; i < blocks.size(); i += 2) pool->Deallocate(blocks[i]);
+      for (size_t i = 0; i < blocks.size(); ++i) {
+        const auto* const block = static_cast<std::byte*>(blocks[i]);
+        for (size_t at = 0; at < block_size; ++at) {
+          EXPECT_EQ(IsPoisoned(block + at), Watched() && i % 2 == 0)
+              << "byte " << at << " of block " << i << " of " << block_size;
+        }
+      }
+    }
+  }
 }
 
 TEST(MemoryPoolTest, FreeBlocksArePoisonedAndSlackToo) {

@@ -15,6 +15,7 @@
 #include "allocator/testing/block_ledger.h"
 #include "allocator/testing/failing_upstream.h"
 #include "fuzz/memory_pool_program.h"
+#include "primitives/poison.h"
 
 namespace mmsb {
 
@@ -38,7 +39,8 @@ class MemoryPoolModel {
                      : std::min<size_t>(
                            size_t{1} << std::countr_zero(options.block_size),
                            alignof(std::max_align_t));
-    stride_ = (options.block_size + alignment_ - 1) / alignment_ * alignment_;
+    const size_t step = std::max(alignment_, kPoisonGranuleBytes);
+    stride_ = (options.block_size + step - 1) / step * step;
   }
 
   // Returns what is wrong, or an empty string. Frees all blocks in the end.
