@@ -852,10 +852,19 @@ absl::Status TransactionLog::Prepare() {
                      .end = acknowledged_.end,
                      .checkpoint = acknowledged_.checkpoint};
     absl::StatusOr<std::shared_ptr<File>> made =
-        MakeAnew(TipPath(), [&](File& to) { return WriteTip(tip, to); });
+        MakeAnew(TipPath(), [&](File& to) {
+          // Both slots: neither may be left unreadable.
+          const auto slot = tip.Encode(header_.salt());
+          absl::Status status = to.WriteAt(0, slot);
+          if (status.ok()) status = to.WriteAt(LogTip::kBytes, slot);
+          if (status.ok()) status = to.Sync();
+          return status;
+        });
     if (!made.ok()) return made.status();
     tip_ = *std::move(made);
     tip_is_unnamed_ = tip_is_damaged_ = false;
+  } else if (absl::Status status = RewriteTip(); !status.ok()) {
+    return status;
   }
   // What was replayed beyond the tip was never acknowledged and may be in
   // memory alone, even if a sync of it failed. It becomes durable before it is
@@ -876,8 +885,7 @@ absl::Status TransactionLog::Prepare() {
   if (tip_is_damaged_ || acknowledged_.end < committed_end_) {
     if (absl::Status status = WriteTip({.epoch = newest_,
                                         .end = committed_end_,
-                                        .checkpoint = last_checkpoint_},
-                                       *tip_);
+                                        .checkpoint = last_checkpoint_});
         !status.ok()) {
       return status;
     }
@@ -967,16 +975,28 @@ absl::Status TransactionLog::BeginSegment() {
   return absl::OkStatus();
 }
 
-// Both slots: neither may be left unreadable. The one that counts comes last,
-// as the other may be damaged.
-absl::Status TransactionLog::WriteTip(const LogTip& tip, File& to) {
-  const auto bytes = tip.Encode(header_.salt());
-  for (const size_t slot : {next_slot_, 1 - next_slot_}) {
-    absl::Status status = to.WriteAt(slot * LogTip::kBytes, bytes);
-    if (status.ok()) status = to.Sync();
-    if (!status.ok()) return status;
-  }
-  return absl::OkStatus();
+// Writes the slot that counts once more, as it is, and syncs it. It may be in
+// memory alone: an earlier process may have ended, or have failed, at its sync.
+// Then the other slot is all that is known to be on the disk, and is not to be
+// written to before this one is. If it is this one that was on the disk, the
+// same bytes take nothing from it, however they arrive.
+absl::Status TransactionLog::RewriteTip() {
+  const uint64_t at = (1 - next_slot_) * LogTip::kBytes;
+  std::array<std::byte, LogTip::kBytes> slot{};
+  absl::StatusOr<size_t> read = tip_->ReadAt(at, slot);
+  if (!read.ok()) return read.status();
+  absl::Status status = tip_->WriteAt(at, std::span(slot).first(*read));
+  return status.ok() ? tip_->Sync() : status;
+}
+
+// To the slot that does not count; then it does. The other one must be known to
+// be durable.
+absl::Status TransactionLog::WriteTip(const LogTip& tip) {
+  absl::Status status =
+      tip_->WriteAt(next_slot_ * LogTip::kBytes, tip.Encode(header_.salt()));
+  if (status.ok()) status = tip_->Sync();
+  if (status.ok()) next_slot_ = 1 - next_slot_;
+  return status;
 }
 
 absl::Status TransactionLog::SyncLog(Sync what) {
@@ -1162,16 +1182,13 @@ absl::Status TransactionLog::SyncTo(const SyncPoint& point) {
       .epoch = point.epoch, .end = point.end, .checkpoint = point.checkpoint};
   if (status.ok()) {
     tip_is_unknown_ = true;
-    status =
-        tip_->WriteAt(next_slot_ * LogTip::kBytes, tip.Encode(header_.salt()));
+    status = WriteTip(tip);
   }
-  if (status.ok()) status = tip_->Sync();
   if (!status.ok()) {
     sync_failed_.store(true, std::memory_order_relaxed);
     return status;
   }
   tip_is_unknown_ = false;
-  next_slot_ = 1 - next_slot_;
   acknowledged_ = point;
   return absl::OkStatus();
 }

@@ -331,7 +331,8 @@ class TransactionLog {
   absl::StatusOr<std::shared_ptr<File>> MakeAnew(
       const std::string& path, absl::FunctionRef<absl::Status(File&)> fill);
   absl::Status MakeSegmentAnew(uint64_t base);
-  absl::Status WriteTip(const LogTip& tip, File& to);
+  absl::Status RewriteTip();
+  absl::Status WriteTip(const LogTip& tip);
   enum class Sync { kFile, kFileAndNames };
   absl::Status SyncLog(Sync what) ABSL_LOCKS_EXCLUDED(sync_log_mutex_);
   absl::Status CutTail(uint64_t position);

@@ -863,7 +863,8 @@ TEST_F(TransactionLogTest, ACutThatAFailedSyncLostMixesNothing) {
   ASSERT_NO_FATAL_FAILURE(LeaveATornTail(judged, &end));
   {
     const auto log = judged.OpenAndReplay(judged.disk);
-    judged.disk.FailAfter(1, FaultyFileSystem::Fault::kIoError, 1);
+    // The tip is read, written and synced; then comes the cut.
+    judged.disk.FailAfter(4, FaultyFileSystem::Fault::kIoError, 1);
     ASSERT_FALSE(log->Append({}, {}).ok()) << "the sync of the cut";
   }
   ASSERT_EQ(judged.disk.Info("store/log")->bytes, end) << "it seems to be cut";

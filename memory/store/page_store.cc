@@ -703,8 +703,11 @@ absl::Status PageStore::Checkpoint() {
         absl::StrCat("'", path_, "': a large batch is open"));
   }
   const EpochInfo& info = written_->info;
-  if (info.epoch == Epoch() || open_cost_.checkpoint == info.epoch) {
-    return absl::OkStatus();
+  const bool sync = options_.durability != Durability::kNone;
+  if (info.epoch == Epoch()) return absl::OkStatus();
+  if (open_cost_.checkpoint == info.epoch) {
+    // It may be what an earlier process has written, and nobody synced.
+    return sync ? SyncWrittenLocked() : absl::OkStatus();
   }
   // Its own records are told by the first commit record.
   const std::vector<std::byte> commit =
@@ -730,8 +733,7 @@ absl::Status PageStore::Checkpoint() {
                 .checkpoint_bytes =
                     CheckpointData::LogBytes(written_->table.stored_pages()),
                 .replay_bytes = commit_bytes};
-  return options_.durability == Durability::kNone ? absl::OkStatus()
-                                                  : SyncWrittenLocked();
+  return sync ? SyncWrittenLocked() : absl::OkStatus();
 }
 
 absl::Status PageStore::Sync() {

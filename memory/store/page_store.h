@@ -285,8 +285,8 @@ class PageStore {
   absl::Status Sync();
 
   // Writes the newest epoch's page table to the log, so that the next opening
-  // begins with it; durable as a commit is. Nothing to do when that epoch has a
-  // checkpoint, or there is none. Aborted while a large batch is open.
+  // begins with it; durable as a commit is. Nothing to write when that epoch
+  // has a checkpoint, or there is none. Aborted while a large batch is open.
   absl::Status Checkpoint();
 
   // Forgets the epochs before `first`, which must be one that is there, and

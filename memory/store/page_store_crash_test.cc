@@ -1,6 +1,7 @@
 // What a crash leaves of a store, in every state that FaultyFileSystem shows.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -124,24 +125,39 @@ class Workload {
 
   Writing writing() const { return writing_; }
 
-  // Performs it on `disk`. An error ends it early.
-  void Run(FileSystem& disk, PrefixOracle& oracle) const {
+  // Performs it on `disk`. `begin` is called before the store is opened, which
+  // is done again behind an error.
+  void Run(
+      FileSystem& disk, PrefixOracle& oracle,
+      absl::FunctionRef<void()> begin = [] {}) const {
     std::unique_ptr<PageStore> store;
-    size_t done = 0;
+    uint64_t done = 0;  // the newest epoch
     uint64_t first = 1;
-    const auto text = [&](size_t epochs) {
+    // What a commit that failed has cut off again. A crash may bring it back,
+    // until the cut is durable, as it is when something else is committed.
+    std::string cut;
+    const auto text = [&](uint64_t epochs) {
+      if (epochs == 0) return std::string();
       return TextOf(first, std::span(history_).subspan(first - 1).first(
                                epochs - (first - 1)));
     };
     for (const char operation : operations_) {
       if (operation == 'r') store = nullptr;
       if (store == nullptr) {
+        begin();
         absl::StatusOr<std::unique_ptr<PageStore>> opened =
             Open(disk, Mode::kCreate, writing_,
                  absl::StrContains(operations_, 'n') ? Durability::kNone
                                                      : Durability::kEach);
-        if (!opened.ok()) return;
+        if (!opened.ok()) continue;
         store = *std::move(opened);
+        const bool is_empty = store->newest() == Epoch();
+        done = is_empty ? 0 : store->newest().value();
+        first = is_empty ? 1 : store->first().value();
+        // What is built on from here, which a later sync acknowledges.
+        const absl::Status found = oracle.Check(text(done));
+        EXPECT_TRUE(found.ok()) << found << " by the next process";
+        oracle.Begin(text(done));
       }
       absl::Status status;
       switch (operation) {
@@ -152,8 +168,9 @@ class Workload {
           status = CommitState(*store, history_[done],
                                CommitInfo{.checkpoint = operation == 'p'})
                        .status();
-          ++done;
-          if (operation == 'n') continue;
+          cut = status.ok() ? "" : text(done + 1);
+          done += status.ok() ? 1 : 0;
+          if (operation == 'n' && status.ok()) continue;
           break;
         case 'k':
           status = store->Checkpoint();
@@ -168,13 +185,19 @@ class Workload {
           first = done - before;
           oracle.Begin(text(done));
           status = store->Prune(Epoch::FromValue(first));
+          if (status.ok()) cut.clear();
           break;
         }
         default:
           continue;
       }
-      if (!status.ok()) return;
-      oracle.Acknowledge();
+      if (status.ok()) {
+        if (!cut.empty()) oracle.Begin(text(done));
+        oracle.Acknowledge();
+        if (!cut.empty()) oracle.Begin(cut);
+      } else {
+        store = nullptr;
+      }
     }
   }
 
@@ -255,6 +278,9 @@ class Syncs final : public ForwardingFileSystem {
     kSkipOne,   // the first of them
     kFailOnce,  // the first of them, and tells
     kRetry,     // the same, and calls it again
+    // The process ends at the first of them: this call and all that follow
+    // fail and do nothing, until Begin().
+    kEndProcess,
     // All syncs are done, but a checkpoint is written to the log only behind
     // the sync that should have covered it.
     kLateCheckpoints,
@@ -262,6 +288,12 @@ class Syncs final : public ForwardingFileSystem {
 
   Syncs(FaultyFileSystem& base, Do what, uint64_t first)
       : ForwardingFileSystem(base), base_(base), what_(what), first_(first) {}
+
+  // Another process begins.
+  void Begin() {
+    if (!std::exchange(ended_, false)) return;
+    base_.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+  }
 
   uint64_t count() const { return count_; }
   bool skipped_directory() const { return skipped_directory_; }
@@ -310,7 +342,14 @@ class Syncs final : public ForwardingFileSystem {
   };
 
   absl::Status Sync(Do skipped_by, absl::FunctionRef<absl::Status()> sync) {
+    const absl::Status ended = absl::UnavailableError("the process has ended");
+    if (ended_) return ended;
     const uint64_t number = count_++;
+    if (number == first_ && what_ == Do::kEndProcess) {
+      ended_ = true;
+      base_.FailAfter(0, FaultyFileSystem::Fault::kIoError);
+      return ended;
+    }
     if (number >= first_ && what_ == skipped_by) return absl::OkStatus();
     if (number == first_ && what_ == Do::kSkipOne) {
       skipped_directory_ = skipped_by == Do::kSkipDirectories;
@@ -332,6 +371,7 @@ class Syncs final : public ForwardingFileSystem {
   const Do what_;
   const uint64_t first_;
   uint64_t count_ = 0;
+  bool ended_ = false;
   bool skipped_directory_ = false;
 };
 
@@ -373,12 +413,20 @@ Outcome Explore(const Workload& workload, Syncs::Do what = Syncs::Do::kAll,
                 std::mt19937_64* sample = nullptr) {
   Outcome outcome;
   FaultyFileSystem disk;
+  FaultyFileSystem::CrashOptions options;
+  if (what == Syncs::Do::kFailOnce || what == Syncs::Do::kEndProcess) {
+    // What no later sync covers is pending from then on, in each state.
+    options.max_states = 64;
+    // The name of the directory is its owner's: docs/durability.md.
+    EXPECT_TRUE(disk.CreateDirectory(kPath).ok());
+    EXPECT_TRUE(disk.SyncDirectory(".").ok());
+  }
   PrefixOracle oracle("");
   const auto crash = [&] {
     if (!outcome.first_error.empty()) return;
     ++outcome.crash_points;
     const FaultyFileSystem::CrashStates shown =
-        disk.ForEachCrashState({}, [&](FaultyFileSystem& left) {
+        disk.ForEachCrashState(options, [&](FaultyFileSystem& left) {
           if (!outcome.first_error.empty()) return;
           // One in so many, of a sample.
           if (sample != nullptr && (*sample)() % 16 != 0) return;
@@ -390,7 +438,7 @@ Outcome Explore(const Workload& workload, Syncs::Do what = Syncs::Do::kAll,
   };
   disk.OnCrashPoint(crash);
   Syncs syncs(disk, what, first);
-  workload.Run(syncs, oracle);
+  workload.Run(syncs, oracle, [&] { syncs.Begin(); });
   crash();
   outcome.syncs = syncs.count();
   outcome.skipped_directory = syncs.skipped_directory();
@@ -472,7 +520,8 @@ TEST(PageStoreCrashTest, LongerWorkloadsWithCheckpointsLeaveAPrefix) {
   std::printf("%llu crash states\n", static_cast<unsigned long long>(states));
 }
 
-// Longer ones at random, of each a sample of its crash states. The number of
+// Longer ones at random, of each a sample of its crash states. In two of three
+// a sync fails, or is where a process ends and another goes on. The number of
 // them and the seed are taken from MMSB_CRASH_WORKLOADS and MMSB_CRASH_SEED:
 //
 //   MMSB_CRASH_WORKLOADS=10000 bazel-bin/memory/store/page_store_crash_test
@@ -495,6 +544,9 @@ TEST(PageStoreCrashTest, RandomLongerWorkloadsLeaveAPrefix) {
       operations += alphabet[random() % alphabet.size()];
     }
     const uint64_t history = random();
+    const auto what = std::array{Syncs::Do::kAll, Syncs::Do::kFailOnce,
+                                 Syncs::Do::kEndProcess}[random() % 3];
+    const uint64_t failed = random() % (4 * operations.size());
     const Outcome outcome = Explore(
         Workload(
             operations, history,
@@ -502,10 +554,13 @@ TEST(PageStoreCrashTest, RandomLongerWorkloadsLeaveAPrefix) {
                  random() % 2 == 0 ? Checkpoints::kOften : Checkpoints::kNever,
              .segment_bytes = random() % 2 == 0 ? TransactionLog::kSegmentBytes
                                                 : random() % 2000}),
-        Syncs::Do::kAll, 0, /*drop_data_checks=*/false, &random);
+        what, failed, /*drop_data_checks=*/false, &random);
     ASSERT_EQ(outcome.first_error, "")
-        << operations << " history " << history << ", workload " << i
-        << " of seed " << seed;
+        << operations << " history " << history << ", sync " << failed
+        << (what == Syncs::Do::kAll        ? " does not fail"
+            : what == Syncs::Do::kFailOnce ? " fails"
+                                           : " ends the process")
+        << ", workload " << i << " of seed " << seed;
     points += outcome.crash_points;
   }
   std::printf("%llu workloads, crashed at %llu points\n",
@@ -530,19 +585,37 @@ TEST(PageStoreCrashTest, UnsyncedCommitsLeaveAPrefix) {
   std::printf("%llu crash states\n", static_cast<unsigned long long>(states));
 }
 
-// A sync that fails is told, and what comes after it is right all the same.
+// A sync that fails is told, and what comes after it is right all the same; and
+// so is what comes after a process that ends there, with all that it wrote
+// still in memory. A sample of the states, of which there are most here.
 TEST(PageStoreCrashTest, AFailedSyncLosesNothingThatWasAcknowledged) {
-  for (const auto& [operations, writing] :
-       {std::pair("crp", Writing()), std::pair("ccyc", Writing()),
-        std::pair("ckc", Writing()), std::pair("nnsn", Writing()),
-        std::pair("nnsn", kSegmented), std::pair("ccrc", kSegmented)}) {
+  std::mt19937_64 random(1);
+  uint64_t states = 0;
+  for (const auto& [operations, writing, is_ended_too] :
+       {std::tuple("crp", Writing(), false),
+        std::tuple("ccyc", Writing(), true),
+        std::tuple("ck", Writing{.checkpoints = Checkpoints::kOften}, true),
+        std::tuple("ckc", Writing(), false),
+        std::tuple("nnsn", Writing(), false),
+        std::tuple("nnrns", Writing(), true),
+        std::tuple("nnsn", kSegmented, false),
+        std::tuple("ccrc", kSegmented, true)}) {
     const Workload workload(operations, /*seed=*/3, writing);
     const uint64_t syncs = Explore(workload).syncs;
     for (uint64_t failed = 0; failed < syncs; ++failed) {
-      EXPECT_EQ(Explore(workload, Syncs::Do::kFailOnce, failed).first_error, "")
-          << operations << " sync " << failed << " " << writing.segment_bytes;
+      for (const Syncs::Do what :
+           {Syncs::Do::kFailOnce, Syncs::Do::kEndProcess}) {
+        if (what == Syncs::Do::kEndProcess && !is_ended_too) continue;
+        const Outcome outcome = Explore(workload, what, failed,
+                                        /*drop_data_checks=*/false, &random);
+        EXPECT_EQ(outcome.first_error, "")
+            << operations << " sync " << failed << " " << writing.segment_bytes
+            << (what == Syncs::Do::kFailOnce ? "" : " ends the process");
+        states += outcome.states;
+      }
     }
   }
+  std::printf("%llu crash states\n", static_cast<unsigned long long>(states));
 }
 
 // A sync of the directory that failed may have lost the names in it for good,
