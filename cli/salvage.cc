@@ -1,5 +1,7 @@
 #include "cli/salvage.h"
 
+#include <string>
+
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "cli/arguments.h"
@@ -17,6 +19,9 @@ absl::StatusOr<int> Run(const Arguments& arguments,
       PageStore::Salvage(context.file_system, arguments.Path(0),
                          arguments.Path(1), {.clock = context.clock});
   if (!report.ok()) return report.status();
+  for (const std::string& damage : report->damage) {
+    absl::FPrintF(context.out, "%s\n", EscapedText(damage));
+  }
   for (const SalvageReport::LostEpoch& lost : report->lost) {
     absl::FPrintF(context.out, "epoch %v is lost: %s\n", lost.epoch,
                   EscapedText(lost.why));

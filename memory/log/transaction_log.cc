@@ -331,6 +331,7 @@ absl::Status TransactionLog::OpenSegments() {
     return absl::OkStatus();
   }
   foreign_.clear();
+  LogSegment first;  // if it is foreign
   bool is_new = false;
   for (const uint64_t base : bases) {
     if (std::ranges::binary_search(segments, base, {}, &LogSegment::base)) {
@@ -349,21 +350,26 @@ absl::Status TransactionLog::OpenSegments() {
     if (!is_foreign.ok()) return is_foreign.status();
     if (*is_foreign) {
       foreign_.push_back(segment.path);
+      if (base == 0) first = std::move(segment);
       continue;
     }
     segments.insert(next, std::move(segment));
+    is_new = true;
+  }
+  // The log as a whole is another's: CheckHeader says so.
+  if (segments.empty() && first.file != nullptr) {
+    foreign_.clear();
+    segments.push_back(std::move(first));
     is_new = true;
   }
   if (is_new) SetSegments(std::move(segments));
   return absl::OkStatus();
 }
 
-// Whether a later segment begins with another header than its own, whole; or
-// with none, and is where the one ahead of it has not ended. The first one's is
-// looked at by CheckHeader.
+// Whether a segment begins with another header than its own, whole; or with
+// none, and is where the one ahead of it has not ended.
 absl::StatusOr<bool> TransactionLog::IsForeign(const LogSegment& segment,
                                                const LogSegment* before) const {
-  if (segment.base == 0) return false;
   if (segment.base > kMaxBase) return true;
   std::array<std::byte, StoreHeader::kBytes> bytes{};
   absl::StatusOr<size_t> read = segment.file->ReadAt(0, bytes);
@@ -421,7 +427,7 @@ absl::StatusOr<TransactionLog::Extents> TransactionLog::CheckSegments(
     absl::StatusOr<FileInfo> info = segment.file->Info();
     if (!info.ok()) return info.status();
     uint64_t end = segment.base + info->bytes;
-    if (i == 0 && segment.base != 0) {
+    if (i == 0 && segment.base != 0 && foreign_.empty()) {
       report.segment_damage.push_back(
           absl::StrCat("'", LogPath(), "' is missing"));
     }

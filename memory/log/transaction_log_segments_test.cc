@@ -407,7 +407,7 @@ TEST_F(LogSegmentsTest, OneThatWasCutIsNamed) {
 TEST_F(LogSegmentsTest, TwoThatChangedPlacesAreNamed) {
   WriteFive();
   const std::vector<std::string> names = Segments();
-  for (size_t i = 1; i < names.size(); ++i) {
+  for (size_t i = 0; i < names.size(); ++i) {
     for (size_t j = i + 1; j < names.size(); ++j) {
       const Bytes first = Load(names[i]);
       const Bytes second = Load(names[j]);
@@ -420,6 +420,41 @@ TEST_F(LogSegmentsTest, TwoThatChangedPlacesAreNamed) {
     }
   }
   EXPECT_EQ(Replay().seen, kFive);
+}
+
+// The first segment is another store's: those that are behind it are this
+// one's. When none of them is, it is the whole log that is another's.
+TEST_F(LogSegmentsTest, AFirstOneOfAnotherStoreTakesNothingFromTheRest) {
+  WriteFive();
+  const std::vector<std::string> names = Segments();
+  StoreHeader other = header_;
+  other.store_id = 99;
+  Bytes bytes = Load(names[0]);
+  std::ranges::copy(other.Encode(), bytes.begin());
+  Save(names[0], bytes);
+  {
+    const Replayed replayed = Replay();
+    EXPECT_EQ(replayed.seen, "lost1 2b 3c 4d 5e ");
+    ASSERT_EQ(replayed.report.segment_damage.size(), 1u);
+    EXPECT_EQ(replayed.report.segment_damage[0],
+              absl::StrCat("'", Path(names[0]),
+                           "' is a segment of another log, or of another "
+                           "place"));
+    EXPECT_FALSE(replayed.log->Append({}, {}).ok());
+  }
+  for (size_t i = 1; i < names.size(); ++i) {
+    other.segment_base = TransactionLog::ParseName(names[i])->base;
+    Bytes later = Load(names[i]);
+    std::ranges::copy(other.Encode(), later.begin());
+    Save(names[i], later);
+  }
+  const std::unique_ptr<TransactionLog> log = Open(files_);
+  Commits commits;
+  EXPECT_EQ(log->Replay({}, commits).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(commits.seen, "");
+  EXPECT_FALSE(log->Append({}, {}).ok());
+  EXPECT_EQ(Load(names[0]), bytes);
 }
 
 // A file that bears a segment's name and is none of this log's takes nothing

@@ -93,6 +93,8 @@ struct SalvageReport {
   Epoch newest;                 // of the new store
   uint64_t epochs = 0;          // that were copied
   std::vector<LostEpoch> lost;  // oldest first
+  // Segments of the log that are missing, cut, or another's, by name.
+  std::vector<std::string> damage;
 };
 
 struct PageStoreStats {

@@ -169,6 +169,7 @@ absl::Status PageStore::CopyTo(PageStore& to, const State& newest, Epoch first,
   absl::StatusOr<TransactionLog::ReplayReport> replayed =
       (*log)->Replay({.last = newest.info.epoch}, copier);
   if (!replayed.ok()) return replayed.status();
+  if (salvaged != nullptr) salvaged->damage = replayed->segment_damage;
   if (salvaged == nullptr && !replayed->segment_damage.empty()) {
     return absl::DataLossError(absl::StrCat(
         "'", path_, "' is damaged: ", replayed->segment_damage[0]));

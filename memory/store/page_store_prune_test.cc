@@ -368,6 +368,74 @@ TEST_F(PageStorePruneTest, SalvageCopiesWhatIsWholeAndTellsTheRest) {
   Expect(*Open(Mode::kRead), history, 1);
 }
 
+// What is another store's is told and passed over, also where the log begins.
+TEST_F(PageStorePruneTest, SalvagePassesOverASegmentOfAnotherStore) {
+  const std::vector<Bytes> history = RandomHistory(12, 10);
+  segment_bytes_ = 0;
+  ASSERT_TRUE(Commit(*Open(Mode::kCreate), history).ok());
+  ASSERT_TRUE(Commit(*Open(Mode::kCreate, "other"), history).ok());
+  const auto load = [&](const std::string& path) {
+    Bytes bytes(files_.Info(path)->bytes);
+    EXPECT_EQ(
+        *(*files_.Open(path, FileSystem::Access::kRead))->ReadAt(0, bytes),
+        bytes.size());
+    return bytes;
+  };
+  const auto file = *files_.Open("store/log", FileSystem::Access::kReadWrite);
+  const Bytes foreign = load("other/log");
+  ASSERT_TRUE(file->Truncate(0).ok());
+  ASSERT_TRUE(file->WriteAt(0, foreign).ok());
+  EXPECT_EQ(TryOpen(Mode::kWrite, "store").status().code(),
+            absl::StatusCode::kDataLoss);
+  const absl::StatusOr<SalvageReport> report =
+      PageStore::Salvage(files_, "store", "to", {.clock = clock_});
+  ASSERT_TRUE(report.ok()) << report.status();
+  ASSERT_EQ(report->damage.size(), 1u);
+  EXPECT_TRUE(absl::StrContains(report->damage[0], "'store/log' is"));
+  EXPECT_EQ(load("store/log"), foreign);
+  EXPECT_EQ(report->epochs + report->lost.size(), history.size());
+  EXPECT_GE(report->lost.size(), 1u);
+  const std::unique_ptr<PageStore> salvaged = Open(Mode::kRead, "to");
+  uint64_t copied = 0;
+  for (uint64_t e = 1; e <= history.size(); ++e) {
+    const absl::StatusOr<Bytes> state =
+        ReadState(*salvaged, Epoch::FromValue(e));
+    if (!state.ok()) continue;
+    EXPECT_EQ(*state, history[e - 1]) << e;
+    ++copied;
+  }
+  EXPECT_EQ(copied, report->epochs);
+}
+
+// With a checkpoint behind it, all from there on.
+TEST_F(PageStorePruneTest,
+       SalvageGoesOnFromACheckpointBehindASegmentOfAnother) {
+  const std::vector<Bytes> history = RandomHistory(12, 6);
+  segment_bytes_ = 0;
+  {
+    const std::unique_ptr<PageStore> store = Open(Mode::kCreate);
+    ASSERT_TRUE(Commit(*store, {history.begin(), history.begin() + 1}).ok());
+    for (size_t e = 1; e < history.size(); ++e) {
+      ASSERT_TRUE(CommitState(*store, Bytes(900 * e, std::byte(e)),
+                              CommitInfo{.checkpoint = e == 2})
+                      .ok());
+    }
+  }
+  ASSERT_TRUE(Commit(*Open(Mode::kCreate, "other"), history).ok());
+  ASSERT_TRUE(
+      files_.Rename("other/log", "store/log", FileSystem::IfExists::kReplace)
+          .ok());
+  const absl::StatusOr<SalvageReport> report =
+      PageStore::Salvage(files_, "store", "to", {.clock = clock_});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->newest.value(), history.size());
+  EXPECT_GE(report->epochs, 4u);
+  for (uint64_t e = 3; e <= history.size(); ++e) {
+    EXPECT_EQ(*ReadState(*Open(Mode::kRead, "to"), Epoch::FromValue(e)),
+              Bytes(900 * (e - 1), std::byte(e - 1)));
+  }
+}
+
 // Neither a process that is killed nor a crash leaves a part that looks whole.
 TEST_F(PageStorePruneTest, APartOfASalvageIsNoStore) {
   const std::vector<Bytes> history = RandomHistory(12, 4);
