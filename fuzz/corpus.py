@@ -398,9 +398,15 @@ def transaction_log():
         "crash-after-each-segment": k.make(crash_states=9, segments=1) + (one + k.Crash(5)) * 3,
         "checkpoints-in-segments": k.make(crash_states=5, segments=1) + (k.Append(5, 60) + k.Checkpoint(40, 48) + k.Commit(7)) * 4 + k.Crash(7),
         "aborted-in-segments": k.make(segments=1) + one + (k.Append(5, 60) + k.Abort()) * 3 + one + k.Crash(1),
+        # The data go to the disk in a write of their own, and the commit record without them.
+        "torn-in-the-middle": k.make(crash_states=31) + one + k.Append(9, 1 << 17) + k.Crash(8 + 7) + k.Commit(5),
         "emptied": k.make(crash_states=5) + k.Append(0, 0) + k.Fail(0, 2) + k.Commit(202) + k.Append(0, 0),
     } | {f"fails-{n}": k.make(crash_states=4) + one + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)} | {
         f"fails-{n}-in-segments": k.make(crash_states=4, segments=1) + one * 2 + k.Fail(n, 1) + one * 2 + k.Reopen() + one + k.Crash(2) for n in range(10)
+    } | {
+        # What is found again is written and synced before the tip names it; what a tip in memory names, before the other is written.
+        f"again-{n}-{m}": k.make(crash_states=31) + one + k.Append(9, 60) + k.Fail(n, 2) + k.Commit(5) + k.Reopen() + k.Crash(m * 8 + 7) + k.Commit(1)
+        for n in (1, 2, 3) for m in (1, 2, 3, 4)
     } | {
         f"churn-{n}": k.make(crash_states=n, segments=(0, 0, 0, 1, 20)[n]) + k.churn(n, 40, mixed) for n in range(1, 5)
     }

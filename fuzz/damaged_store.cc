@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -94,7 +95,8 @@ const Made& MadeOnce(size_t number) {
 DamagedStore::DamagedStore(uint64_t number)
     : epochs_(&MadeOnce(number % kStores).epochs),
       salt_(MadeOnce(number % kStores).salt),
-      files_(MadeOnce(number % kStores).files) {}
+      made_(&MadeOnce(number % kStores).files),
+      files_(*made_) {}
 
 DamagedStore::Files::iterator DamagedStore::Find(uint64_t file) {
   if (files_.empty()) return files_.end();
@@ -160,6 +162,16 @@ void DamagedStore::Remove(uint64_t file) {
 void DamagedStore::Replace(uint64_t file, Bytes contents) {
   Bytes* const old = File(file);
   if (old != nullptr) *old = std::move(contents);
+}
+
+bool DamagedStore::Differs(std::string_view prefix) const {
+  return std::ranges::any_of(*made_, [&](const auto& made) {
+    const auto& [name, contents] = made;
+    if (!name.starts_with(prefix)) return false;
+    const auto now = files_.find(name);
+    return now == files_.end() || now->second.size() < contents.size() ||
+           !std::equal(contents.begin(), contents.end(), now->second.begin());
+  });
 }
 
 void DamagedStore::WriteTo(FaultyFileSystem& disk) const {

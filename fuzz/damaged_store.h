@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "memory/log/faulty_file_system.h"
@@ -49,6 +50,10 @@ class DamagedStore {
   // Nothing but `contents`.
   void Replace(uint64_t file, Bytes contents);
 
+  // Whether a byte is not as it was, or gone, in a file whose name begins so.
+  // What was appended does not count.
+  [[nodiscard]] bool Differs(std::string_view prefix) const;
+
   void WriteTo(FaultyFileSystem& disk) const;
 
  private:
@@ -61,6 +66,7 @@ class DamagedStore {
 
   const std::vector<Bytes>* epochs_;
   uint64_t salt_;  // of the checksums in the log
+  const Files* made_;
   Files files_;
 };
 

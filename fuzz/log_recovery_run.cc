@@ -148,6 +148,12 @@ std::string RunLogRecoveryProgram(const Program& program) {
     if (report.ok() && report->ok() && intact != report->epochs) {
       return "Verify found nothing, and an epoch cannot be read";
     }
+    // With the tip damaged too, the last commit may look like one that was
+    // never acknowledged.
+    if (report.ok() && report->ok() && damaged.Differs("log") &&
+        !damaged.Differs("tip")) {
+      return "Verify found nothing, and the log is not as it was written";
+    }
   }
   if (program.steps.empty() && intact != damaged.epochs().size()) {
     return "a store without damage has lost an epoch";

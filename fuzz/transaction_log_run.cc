@@ -8,9 +8,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -48,6 +50,9 @@ static_assert(std::size(kOps) == Op::kOpCount);
 
 constexpr char kDirectory[] = "store";
 constexpr size_t kMaxDataBytes = 2000;
+// So much that they go to the disk in a write of their own.
+constexpr size_t kLongDataBytes = TransactionLog::kReadAheadBytes + 1;
+constexpr size_t kMaxLong = 3;
 // A crash has many states; so many are recovered of each, and so many crashes
 // happen in a program.
 constexpr size_t kMaxCrashes = 3;
@@ -67,14 +72,19 @@ Bytes Pattern(size_t bytes, uint64_t seed) {
 
 // A text of what a log holds, which the model writes too.
 void Describe(char kind, uint64_t epoch, std::span<const std::byte> meta,
-              uint64_t data_bytes, std::string& text) {
-  absl::StrAppend(&text, std::string(1, kind), epoch, ":", meta.size(), ".",
-                  meta.empty() ? 0 : std::to_integer<int>(meta[0]), ".",
-                  data_bytes, " ");
+              std::span<const std::byte> data, std::string& text) {
+  absl::StrAppend(
+      &text, std::string(1, kind), epoch, ":", meta.size(), ".",
+      meta.empty() ? 0 : std::to_integer<int>(meta[0]), ".", data.size(), ".",
+      static_cast<uint32_t>(absl::ComputeCrc32c(std::string_view(
+          reinterpret_cast<const char*>(data.data()), data.size()))),
+      " ");
 }
 
 class Recorder final : public TransactionLog::Visitor {
  public:
+  explicit Recorder(const TransactionLog& log) : log_(log) {}
+
   absl::Status OnData(const TransactionLog::Record& record) override {
     return Note('d', record);
   }
@@ -93,10 +103,17 @@ class Recorder final : public TransactionLog::Visitor {
 
  private:
   absl::Status Note(char kind, const TransactionLog::Record& record) {
-    Describe(kind, record.epoch.value(), record.meta, record.data_bytes, text);
+    Bytes data(record.data_bytes);
+    if (absl::Status status = log_.data().Read(record.data_position, data);
+        !status.ok()) {
+      return status;
+    }
+    Describe(kind, record.epoch.value(), record.meta, data, text);
     if (record.data_damaged) absl::StrAppend(&text, "damaged ");
     return absl::OkStatus();
   }
+
+  const TransactionLog& log_;
 };
 
 // The log of `disk`, replayed.
@@ -107,9 +124,11 @@ absl::StatusOr<std::unique_ptr<TransactionLog>> Open(FileSystem& disk,
       TransactionLog::Open(disk, kDirectory, StoreHeader{.store_id = 77},
                            FileSystem::Access::kReadWrite, segment_bytes);
   if (!log.ok()) return log.status();
-  Recorder recorder;
+  Recorder recorder(**log);
   const auto report = (*log)->Replay({.check_data = true}, recorder);
   if (!report.ok()) return report.status();
+  // A call that fails, or a crash, takes one of its slots at the most.
+  if (report->tip_lost) return absl::DataLossError("the tip is lost");
   text = recorder.text;
   return log;
 }
@@ -117,7 +136,12 @@ absl::StatusOr<std::unique_ptr<TransactionLog>> Open(FileSystem& disk,
 class Model {
  public:
   Model(size_t crash_states, uint64_t segment_bytes)
-      : crash_states_(crash_states + 1), segment_bytes_(segment_bytes) {}
+      : crash_states_(crash_states + 1), segment_bytes_(segment_bytes) {
+    disk_.OnCrashPoint([this] {
+      if (syncs_to_crash_ == 0 || --syncs_to_crash_ != 0) return;
+      error_at_sync_ = Crash(more_at_sync_, /*at_end=*/true);
+    });
+  }
 
   std::string Run(const Program& program) {
     if (!disk_.CreateDirectory(kDirectory).ok() ||
@@ -127,10 +151,12 @@ class Model {
     std::string error = Reopen();
     for (size_t i = 0; error.empty() && i < program.steps.size(); ++i) {
       error = Perform(program.steps[i]);
+      if (error.empty()) error = error_at_sync_;
       if (!error.empty()) return AtStep(i, error);
     }
     disk_.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
     failing_ = false;
+    syncs_to_crash_ = 0;
     if (error.empty()) error = Reopen();
     if (error.empty()) error = Crash(0, true);
     return error.empty() ? "" : "at the end: " + error;
@@ -167,7 +193,7 @@ class Model {
     ++serial_;
     switch (step.op) {
       case Op::kAppend:
-        return Append('d', step.a, step.b % kMaxDataBytes);
+        return Append('d', step.a, DataBytes(step.b));
       case Op::kCheckpoint:
         return Append('p', step.a, step.b);
       case Op::kCommit:
@@ -177,8 +203,18 @@ class Model {
         checkpoints_ = false;
         return Failed(log_->Abort(), "Abort");
       default:
-        return crashes_++ < kMaxCrashes ? Crash(step.a, false) : "";
+        if (crashes_++ >= kMaxCrashes) return "";
+        syncs_to_crash_ = step.a / 8 % 8;
+        more_at_sync_ = step.a;
+        return syncs_to_crash_ == 0 ? Crash(step.a, false) : "";
     }
+  }
+
+  size_t DataBytes(uint64_t number) {
+    const size_t bytes = number % kMaxDataBytes;
+    return number < kLongDataBytes || long_++ >= kMaxLong
+               ? bytes
+               : kLongDataBytes + bytes;
   }
 
   // The epoch of the current transaction: each one before has a 'c'.
@@ -206,7 +242,7 @@ class Model {
                                       : log_->AppendCheckpoint(meta, data);
     if (!appended.ok()) return Failed(appended, "Append");
     if (kind == 'p') checkpoints_ = true;
-    Describe(kind, Next(), meta, data_bytes, pending_);
+    Describe(kind, Next(), meta, data, pending_);
     return "";
   }
 
@@ -215,7 +251,7 @@ class Model {
     const Bytes meta = Pattern(meta_bytes, serial_);
     const uint64_t next = Next();
     std::string text = committed_ + pending_;
-    Describe('c', next, meta, 0, text);
+    Describe('c', next, meta, {}, text);
     oracle_.Begin(text);
     pending_.clear();
     checkpoints_ = false;
@@ -250,7 +286,7 @@ class Model {
             error = "Commit after a crash: " + epoch.status().ToString();
             return;
           }
-          Describe('c', epoch->value(), {}, 0, text);
+          Describe('c', epoch->value(), {}, {}, text);
           *log = nullptr;
           std::string again;
           log = Open(left, segment_bytes_, again);
@@ -273,6 +309,10 @@ class Model {
   uint64_t serial_ = 0;
   size_t transactions_ = 0;
   size_t crashes_ = 0;
+  size_t long_ = 0;            // data records that are
+  size_t syncs_to_crash_ = 0;  // the crash is before the last of them; 0: none
+  size_t more_at_sync_ = 0;    // states of it
+  std::string error_at_sync_;
 };
 
 }  // namespace

@@ -10,13 +10,17 @@ namespace mmsb {
 
 struct TransactionLogOp {
   enum Op : uint8_t {
-    kAppend,      // a data record: `a` bytes of meta, `b` of data
+    // A data record: `a` bytes of meta, and of data `b`, modulo; 64 KiB more
+    // where `b` is more than that.
+    kAppend,
     kCheckpoint,  // a checkpoint record, the same
     kCommit,      // with `a` bytes of meta
     kAbort,
     kReopen,
-    kFail,   // of the disk's calls from now on, the `a`th, and `b` % 4 more
-    kCrash,  // recovers from states that it may leave, `a` % 8 more
+    kFail,  // of the disk's calls from now on, the `a`th, and `b` % 4 more
+    // Recovers from states that it may leave, `a` % 8 more: now, or before the
+    // (`a` / 8 % 8)th sync from now on.
+    kCrash,
     kOpCount,
   };
 };
