@@ -508,9 +508,13 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   struct Pending {
     RecordHead head;
     bool data_damaged;
+    std::optional<size_t> kept_at;  // where its meta is in `kept`
   };
   std::vector<Pending> pending;  // of the transaction `expected`
   std::vector<std::byte> meta;
+  // The meta of what is pending, up to kReadAheadBytes; others are read again.
+  std::vector<std::byte> kept;
+  std::vector<std::byte> reread;
   Epoch expected = Epoch::FromValue(header_.first_epoch);
   // What the next record must link to; none when that is not known.
   std::optional<uint32_t> link = 0;
@@ -547,10 +551,12 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   }
   report.end = std::min<uint64_t>(position, log_bytes);
 
-  const auto to_record = [&meta](const RecordHead& head, bool data_damaged) {
+  const auto to_record = [](const RecordHead& head,
+                            std::span<const std::byte> its_meta,
+                            bool data_damaged) {
     return Record{.epoch = head.epoch,
                   .sequence = head.sequence,
-                  .meta = meta,
+                  .meta = its_meta,
                   .position = head.position,
                   .data_position = head.data_position(),
                   .data_bytes = head.data_bytes,
@@ -559,11 +565,17 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   };
   const auto visit_pending = [&]() -> absl::Status {
     for (const Pending& p : pending) {
-      absl::StatusOr<std::optional<RecordHead>> again =
-          reader->ReadRecord(p.head.position, meta);
-      if (!again.ok()) return again.status();
-      if (!again->has_value()) return Changed();
-      const Record record = to_record(p.head, p.data_damaged);
+      std::span<const std::byte> its_meta;
+      if (p.kept_at.has_value()) {
+        its_meta = std::span(kept).subspan(*p.kept_at, p.head.meta_bytes);
+      } else {
+        absl::StatusOr<std::optional<RecordHead>> again =
+            reader->ReadRecord(p.head.position, reread);
+        if (!again.ok()) return again.status();
+        if (!again->has_value()) return Changed();
+        its_meta = reread;
+      }
+      const Record record = to_record(p.head, its_meta, p.data_damaged);
       if (absl::Status status = p.head.kind == RecordKind::kData
                                     ? visitor.OnData(record)
                                     : visitor.OnCheckpoint(record);
@@ -572,6 +584,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       }
     }
     pending.clear();
+    kept.clear();
     next_sequence = 0;
     checkpoint = 0;
     return absl::OkStatus();
@@ -654,6 +667,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
             {pending.front().head.position, position, report.newest});
       }
       pending.clear();
+      kept.clear();
       restating = false;
       transaction_damaged = false;
       next_sequence = 0;
@@ -671,7 +685,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
       report.end = position;  // what is lost was committed, and is no tail
       transaction_damaged = false;
       if (!wanted()) break;
-      continue;  // the visit above has used `meta`
+      continue;
     }
     position = head.end();
     link = head.checksum;
@@ -682,7 +696,11 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
         if (!damaged.ok()) return damaged.status();
         data_damaged = *damaged;
       }
-      pending.push_back({head, data_damaged});
+      pending.push_back({head, data_damaged, std::nullopt});
+      if (meta.size() <= kReadAheadBytes - kept.size()) {
+        pending.back().kept_at = kept.size();
+        kept.insert(kept.end(), meta.begin(), meta.end());
+      }
       next_sequence = head.sequence + 1;
       if (head.kind == RecordKind::kCheckpoint && checkpoint == 0) {
         checkpoint = head.position;
@@ -702,10 +720,7 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
     if (checkpoint != 0) last_checkpoint = checkpoint;
     if (is_acknowledged(head)) last_at_tip = last_checkpoint;
     if (absl::Status status = visit_pending(); !status.ok()) return status;
-    read = reader->ReadRecord(head.position, meta);
-    if (!read.ok()) return read.status();
-    if (!read->has_value()) return Changed();
-    const Record record = to_record(head, false);
+    const Record record = to_record(head, meta, false);
     if (absl::Status status =
             restating ? visitor.OnRestated(record) : visitor.OnCommit(record);
         !status.ok()) {
