@@ -23,13 +23,13 @@
 namespace mmsb {
 namespace {
 
-std::optional<Epoch> ParseEpoch(std::string_view text) {
+std::optional<uint64_t> ParseNumber(std::string_view text) {
   uint64_t value;
   if (text.empty() || !std::ranges::all_of(text, absl::ascii_isdigit) ||
       !absl::SimpleAtoi(text, &value)) {
     return std::nullopt;
   }
-  return Epoch::FromValue(value);
+  return value;
 }
 
 // What getopt_long() returns for a long option: this and the option's index. A
@@ -153,8 +153,9 @@ absl::StatusOr<Arguments> Arguments::Parse(
           absl::StrCat(operands[i].name, " is empty"));
     }
     if (operands[i].kind == Operand::Kind::kEpoch) {
-      operand.epoch = ParseEpoch(given[i]);
-      if (!operand.epoch.has_value()) {
+      if (const auto number = ParseNumber(given[i]); number.has_value()) {
+        operand.epoch = Epoch::FromValue(*number);
+      } else {
         return absl::InvalidArgumentError(
             absl::StrCat(operands[i].name, " must be the number of an epoch, ",
                          "not '", given[i], "'"));
@@ -188,6 +189,17 @@ std::optional<std::string_view> Arguments::Value(
     if (name == option) value = text;
   }
   return value;
+}
+
+absl::StatusOr<uint64_t> Arguments::NumberOr(std::string_view option,
+                                             uint64_t otherwise) const {
+  const std::optional<std::string_view> text = Value(option);
+  if (!text.has_value()) return otherwise;
+  if (const auto number = ParseNumber(*text); number.has_value()) {
+    return *number;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'--", option, "' must be a number, not '", *text, "'"));
 }
 
 }  // namespace mmsb

@@ -2,6 +2,7 @@
 #define MMSB_CLI_ARGUMENTS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,6 +59,10 @@ class Arguments {
   bool Has(std::string_view option) const { return Value(option).has_value(); }
   // The last one given, when there are several; empty for one without a value.
   std::optional<std::string_view> Value(std::string_view option) const;
+  // The value as a decimal number; `otherwise` where the option was not given.
+  // InvalidArgument when it is none, or more than 2^64 - 1.
+  absl::StatusOr<uint64_t> NumberOr(std::string_view option,
+                                    uint64_t otherwise) const;
 
  private:
   struct Given {

@@ -108,6 +108,14 @@ TEST(ArgumentsTest, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(Error({"s", "1", "-\xff"}), "there is no option '-\xff'");
 }
 
+TEST(ArgumentsTest, AValueMayBeADecimalNumber) {
+  EXPECT_EQ(*Parse({"s", "1"})->NumberOr("message", 7), 7u);
+  EXPECT_EQ(*Parse({"s", "1", "-m", "5", "-m0"})->NumberOr("message", 7), 0u);
+  EXPECT_EQ(
+      Parse({"s", "1", "-m", "5x"})->NumberOr("message", 7).status().message(),
+      "'--message' must be a number, not '5x'");
+}
+
 TEST(ArgumentsTest, AnEpochIsADecimalNumber) {
   const absl::StatusOr<Arguments> largest =
       Parse({"s", "18446744073709551615"});

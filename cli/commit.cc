@@ -23,6 +23,7 @@
 #include "device/simd/encoded_delta.h"
 #include "memory/delta/delta.h"
 #include "memory/epoch/epoch.h"
+#include "memory/log/transaction_log.h"
 #include "memory/page/page.h"
 #include "memory/page/page_allocator.h"
 #include "memory/store/page_store.h"
@@ -122,6 +123,9 @@ absl::StatusOr<int> Run(const Arguments& arguments,
         absl::StrCat("a message of ", message.size(), " bytes; the limit is ",
                      CommitInfo::kMaxMessageBytes));
   }
+  const absl::StatusOr<uint64_t> segment_bytes =
+      arguments.NumberOr("segment-bytes", TransactionLog::kSegmentBytes);
+  if (!segment_bytes.ok()) return segment_bytes.status();
   // All that can be refused is, before a store is made.
   if (absl::Status status = SourceFile::Check(context.file_system, file_path);
       !status.ok()) {
@@ -139,6 +143,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   absl::StatusOr<std::unique_ptr<PageStore>> opened =
       PageStore::Open(context.file_system, store_path,
                       {.mode = PageStore::Mode::kCreate,
+                       .segment_bytes = *segment_bytes,
                        .clock = context.clock,
                        .on_wait = on_wait,
                        .apply_delta = ApplyEncodedDeltaByKernels});
@@ -209,7 +214,10 @@ mmsb commit state.mmsb state.bin -m 'after the migration')",
       .options = {{.name = "message",
                    .letter = 'm',
                    .value_name = "TEXT",
-                   .help = "kept with the epoch and shown by 'mmsb log'"}},
+                   .help = "kept with the epoch and shown by 'mmsb log'"},
+                  {.name = "segment-bytes",
+                   .value_name = "N",
+                   .help = "begin a new file of the log when one has so many"}},
       .run = Run};
   return *command;
 }

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/text.h"
 #include "memory/epoch/epoch.h"
+#include "memory/log/transaction_log.h"
 #include "memory/store/page_store.h"
 
 namespace mmsb {
@@ -19,6 +20,9 @@ namespace {
 absl::StatusOr<int> Run(const Arguments& arguments,
                         const CommandContext& context) {
   const std::string& path = arguments.Path(0);
+  const absl::StatusOr<uint64_t> segment_bytes =
+      arguments.NumberOr("segment-bytes", TransactionLog::kSegmentBytes);
+  if (!segment_bytes.ok()) return segment_bytes.status();
   const auto on_wait = [&] {
     absl::FPrintF(context.err, "mmsb prune: waiting for a commit to '%s'\n",
                   EscapedText(path));
@@ -26,6 +30,7 @@ absl::StatusOr<int> Run(const Arguments& arguments,
   absl::StatusOr<std::unique_ptr<PageStore>> store =
       PageStore::Open(context.file_system, path,
                       {.mode = PageStore::Mode::kWrite,
+                       .segment_bytes = *segment_bytes,
                        .clock = context.clock,
                        .on_wait = on_wait});
   if (!store.ok()) return store.status();
@@ -69,6 +74,9 @@ that is damaged in what is to be kept is left as it is.)",
       .examples = "mmsb prune state.mmsb 100",
       .operands = {{.name = "STORE"},
                    {.name = "EPOCH", .kind = Operand::Kind::kEpoch}},
+      .options = {{.name = "segment-bytes",
+                   .value_name = "N",
+                   .help = "begin a new file of the log when one has so many"}},
       .run = Run};
   return *command;
 }

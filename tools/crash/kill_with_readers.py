@@ -2,7 +2,7 @@
 """kill -9 of `mmsb commit` and `mmsb prune`, again and again, while readers check epochs out.
 
     ./bazelw run //tools/crash:kill_with_readers
-    ./bazelw run //tools/crash:kill_with_readers -- [--kills 500] [--readers 4] [--prune-every 5] [--seed N]
+    ./bazelw run //tools/crash:kill_with_readers -- [--kills 500] [--readers 4] [--prune-every 5] [--segment-bytes N] [--seed N]
 
 One store in a temporary directory. Commits are started one after another, each of the state that belongs to the next
 epoch's number, and each is killed after a random part of the time that one takes. One in --prune-every is a prune
@@ -33,11 +33,13 @@ PERIOD = 4  # An epoch changes every fourth page.
 
 
 class Crash:
-    def __init__(self, mmsb, folder, seed):
+    def __init__(self, mmsb, folder, seed, segment_bytes):
         self.mmsb = mmsb
         self.store = os.path.join(folder, "store")
         self.folder = folder
         self.seed = seed
+        self.segments = [] if segment_bytes is None else [f"--segment-bytes={segment_bytes}"]
+        self.most_segments = 0
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self.wrong = []
@@ -103,7 +105,7 @@ class Crash:
     def killed(self, command, after_s):
         """Whether `command` was acknowledged, though killed after so long; None: never."""
         process = subprocess.Popen(
-            [self.mmsb, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            [self.mmsb, *command, *self.segments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         if after_s is not None:
             time.sleep(after_s)
@@ -111,6 +113,8 @@ class Crash:
         error = process.communicate()[1]
         if process.returncode not in ((0,) if after_s is None else (0, -9)):
             self.complain(f"{' '.join(command)}: exit code {process.returncode}: {error.decode()}")
+        files = sum(name.startswith("log") for name in os.listdir(self.store)) if os.path.isdir(self.store) else 0
+        self.most_segments = max(self.most_segments, files)
         return process.returncode == 0
 
     def commit(self, epoch, after_s=None):
@@ -135,8 +139,8 @@ class Outcomes:
         return f"{self.name}: {sum(self.counts.values())}: " + ", ".join(f"{n} {what}" for what, n in self.counts.items())
 
 
-def crash(mmsb, folder, seed, kills, readers, prune_every):
-    it = Crash(mmsb, folder, seed)
+def crash(mmsb, folder, seed, kills, readers, prune_every, segment_bytes):
+    it = Crash(mmsb, folder, seed, segment_bytes)
     rng = random.Random(f"{seed} kills")
     it.commit(1)
     first, newest = 1, 1
@@ -181,7 +185,7 @@ def crash(mmsb, folder, seed, kills, readers, prune_every):
         it.complain(f"verify: exit code {verified.returncode}: {verified.stdout.decode()}{verified.stderr.decode()}")
     print(commits)
     print(prunes)
-    print(f"epochs: {first} to {newest}")
+    print(f"epochs: {first} to {newest}; files of the log at a time: up to {it.most_segments}")
     return it.wrong
 
 
@@ -191,6 +195,7 @@ def main():
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--prune-every", type=int, default=5, help="one kill in so many is of a prune, 0: none")
+    parser.add_argument("--segment-bytes", type=int, default=None, help="of `mmsb commit` and `mmsb prune`")
     parser.add_argument("--seed", type=int, default=None, help="random when not given")
     options = parser.parse_args()
     if options.mmsb is None:
@@ -198,7 +203,15 @@ def main():
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     print(f"seed: {seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        wrong = crash(os.path.abspath(options.mmsb), folder, seed, options.kills, options.readers, options.prune_every)
+        wrong = crash(
+            os.path.abspath(options.mmsb),
+            folder,
+            seed,
+            options.kills,
+            options.readers,
+            options.prune_every,
+            options.segment_bytes,
+        )
     for what in wrong[:20]:
         print(f"WRONG: {what}")
     print("result: " + (f"{len(wrong)} wrong" if wrong else "nothing acknowledged was lost, and no reader saw a mixture"))
