@@ -11,7 +11,9 @@ namespace mmsb {
 
 // ApplyEncodedDelta on the best instruction set of the machine: the same result
 // and the same status for every input. It is an EncodedDeltaApplier, to be
-// given to a PageStore.
+// given to a PageStore. `page` does not overlap `encoded`, and is not changed
+// by a delta that is malformed. Thread-safe for different pages; O(bytes), no
+// allocation but for the text of a status.
 absl::Status ApplyEncodedDeltaByKernels(DeltaForm form,
                                         std::span<const std::byte> encoded,
                                         std::span<std::byte> page);

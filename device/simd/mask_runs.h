@@ -23,7 +23,8 @@ struct MaskRun {
 
 // Calls visit(MaskRun) for each maximal run of bits that are 1, in order: none
 // is empty, and between two of them lies a 0. Reads each byte of the mask once,
-// 64 bits at a time; O(bits / 64 + runs).
+// 64 bits at a time; O(bits / 64 + runs). Allocates nothing. The mask must not
+// be written meanwhile, by `visit` either.
 //
 //   ForEachRun(dirty_lines, [&](MaskRun run) {
 //     Copy(from + run.first * 64, to + run.first * 64, run.bits * 64);
@@ -31,12 +32,13 @@ struct MaskRun {
 template <class Visit>
 void ForEachRun(MaskView mask, Visit visit);
 
-// The runs of `mask`, after those that `runs` already holds.
+// The runs of `mask`, after those that `runs` already holds, in O(bits / 64 +
+// runs).
 void AppendRuns(MaskView mask, std::vector<MaskRun>& runs);
 
 // Sets each bit of `out` to whether it lies in one of `runs`, which need not be
 // maximal or in order, and may overlap. A run that `out` does not hold ends the
-// process.
+// process. O(bits of `out` and of the runs); no allocation.
 void MaskFromRuns(std::span<const MaskRun> runs, MaskSpan out);
 
 template <class Visit>
