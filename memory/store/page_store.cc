@@ -37,6 +37,8 @@ namespace {
 constexpr std::string_view kHeaderName = "MMSB";
 constexpr std::string_view kNewHeaderName = "MMSB.new";
 constexpr std::string_view kLockName = "lock";
+// How often a reader opens a log that changes while it is read.
+constexpr int kMaxTries = 10;
 
 static_assert(CommitRecord::kFixedBytes + CommitInfo::kMaxMessageBytes <=
               RecordHead::kMaxMetaBytes);
@@ -84,9 +86,16 @@ absl::StatusOr<std::unique_ptr<PageStore>> PageStore::Open(
   if (absl::Status status = store->OpenDirectory(options.mode); !status.ok()) {
     return status;
   }
-  if (absl::Status status = store->OpenLog(); !status.ok()) return status;
-  if (absl::Status status = store->Load(); !status.ok()) return status;
-  return store;
+  for (int tries = kMaxTries;; --tries) {
+    if (absl::Status status = store->OpenLog(); !status.ok()) return status;
+    absl::Status status = store->Load();
+    if (status.ok()) return store;
+    // A writer that followed one that was killed may have made a segment anew
+    // behind it. That each does once, at the most.
+    if (options.mode != Mode::kRead || !absl::IsAborted(status) || tries == 1) {
+      return status;
+    }
+  }
 }
 
 absl::Status PageStore::OpenLog() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -153,6 +154,61 @@ class CountedReads final : public ForwardingFileSystem {
 
   uint64_t bytes_ = 0;
 };
+
+// Calls a function when a file of that name was opened.
+class WhenOpened final : public ForwardingFileSystem {
+ public:
+  WhenOpened(FileSystem& base, std::string path, std::function<void()> opened)
+      : ForwardingFileSystem(base),
+        path_(std::move(path)),
+        opened_(std::move(opened)) {}
+
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path,
+                                             Access access) override {
+    absl::StatusOr<std::unique_ptr<File>> file =
+        ForwardingFileSystem::Open(path, access);
+    if (path == path_) opened_();
+    return file;
+  }
+
+ private:
+  std::unique_ptr<File> Wrap(std::unique_ptr<File> file) override {
+    return file;
+  }
+
+  const std::string path_;
+  const std::function<void()> opened_;
+};
+
+// A writer that follows one that was killed makes a file of the log anew, which
+// a reader has just opened.
+TEST_F(PageStoreTest, AReaderBeginsAgainWhenTheLogIsMadeAnewBehindIt) {
+  {
+    const std::unique_ptr<PageStore> store =
+        *PageStore::Open(files_, path_,
+                         {.mode = Mode::kCreate,
+                          .page_bytes = kPageBytes,
+                          .durability = Durability::kNone,
+                          .clock = clock_});
+    ASSERT_TRUE(CommitState(*store, Bytes(100, std::byte{1})).ok());
+    files_.FailAfter(0, FaultyFileSystem::Fault::kIoError);
+  }
+  files_.FailAfter(0, FaultyFileSystem::Fault::kIoError, 0);
+  int opened = 0;
+  WhenOpened files(files_, path_ + "/log", [&] {
+    if (opened++ != 0) return;
+    ASSERT_TRUE(
+        CommitState(*Open(Mode::kWrite), Bytes(200, std::byte{2})).ok());
+  });
+  const absl::StatusOr<std::unique_ptr<PageStore>> reader =
+      PageStore::Open(files, path_, {.mode = Mode::kRead, .clock = clock_});
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_EQ(opened, 2);
+  EXPECT_EQ(*ReadState(**reader, Epoch::FromValue(1)),
+            Bytes(100, std::byte{1}));
+  EXPECT_EQ(*ReadState(**reader, Epoch::FromValue(2)),
+            Bytes(200, std::byte{2}));
+}
 
 TEST_F(PageStoreTest, EveryEpochComesBackBitForBit) {
   for (uint64_t seed = 1; seed <= 10; ++seed) {
