@@ -436,7 +436,10 @@ def log_recovery():
         f"{name}-{file}-{at}": k.make(store=(1, 3, 4)[at % 3]) + step(file, at)
         for name, step in (("forged", k.Forge), ("flipped", k.Flip))
         for file, at in forged
-    } | {f"forged-churn-{n}": k.make(store=n) + k.churn(n, n, {"Forge": 1}, lambda r: edge(r, 14)) for n in range(1, 9)}
+    } | {f"forged-churn-{n}": k.make(store=n) + k.churn(n, n, {"Forge": 1}, lambda r: edge(r, 14)) for n in range(1, 9)} | {
+        # A tip that is ahead by a million epochs.
+        "forged-tip": k.make(store=3) + k.Forge(67, 2) + k.Flip(0, 4103) + k.Append(78, 0),
+    }
 
 
 def mmsb_cli():

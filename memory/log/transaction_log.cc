@@ -34,8 +34,10 @@ namespace mmsb {
 namespace {
 
 constexpr size_t kStreamBytes = 1 << 20;
-// The most lost commits that are told one by one. It bounds what a forged tip
-// can make a reader do.
+// The most lost commits that are told one by one: as many as what is left of
+// the log has room for records, within these. It bounds what a forged tip can
+// make a reader do and keep.
+constexpr uint64_t kMinLostCommits = 1 << 12;
 constexpr uint64_t kMaxLostCommits = 1 << 20;
 // A segment is at least so much of the log ahead of its end.
 constexpr uint64_t kSegmentShare = 16;
@@ -592,7 +594,9 @@ absl::StatusOr<TransactionLog::ReplayReport> TransactionLog::Replay(
   // The transactions up to `last` were committed, and their commit records are
   // gone.
   const auto lose_commits = [&](Epoch last) -> absl::Status {
-    if (last.value() - expected.value() >= kMaxLostCommits) {
+    if (last.value() - expected.value() >=
+        std::clamp(log_bytes / RecordHead::kBytes, kMinLostCommits,
+                   kMaxLostCommits)) {
       return absl::DataLossError(absl::StrCat(
           "'", LogPath(), "' lost the epochs ", expected.value(), " to ",
           last.value(), ", more than can be told one by one"));
