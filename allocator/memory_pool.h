@@ -370,7 +370,8 @@ class MemoryPool {
       Policy::kChecked ? sizeof(BlockState) : 0;
   static constexpr bool kFills = kFilledBytes<Policy> != 0;
 
-  // What blocks of that alignment lie a multiple of bytes apart.
+  // What blocks begin at multiples of, and lie a multiple of apart: no two may
+  // share a state that a tool keeps.
   static Alignment StepOf(Alignment alignment) {
     return std::max(alignment, Alignment::FromBytes(kPoisonGranuleBytes));
   }

@@ -9,10 +9,9 @@
 //                freed, at most 64 MiB at once; arguments: streams, ns
 //   MultiStream  each stream in turn allocates, works upon and frees 4 blocks;
 //                arguments: streams, ns
-//   OneChunk     each stream in turn allocates, works upon and frees 4 blocks
-//   of
-//                1 byte to 128 KiB, so that all streams together need less than
-//                the 16 MiB of one chunk; arguments: streams, ns
+//   OneChunk     each stream in turn allocates, works upon and frees 4
+//                blocks of 1 byte to 128 KiB, so that all streams together need
+//                less than the 16 MiB of one chunk; arguments: streams, ns
 //
 //   fragmentation  share of idle memory that one request cannot get, mean over
 //                  the run

@@ -354,9 +354,7 @@ class Model {
         !sync_->Restore(none).ok() && !sync_->StateOf(none).ok() &&
         !sync_->MarkDeviceWrite(none, 0, 1).ok();
     if (!right) return "a page that is not there was taken";
-    if (!sync_->Sync(Direction::kToDevice, std::span(&none, 1)).ok()) {
-      // Its page is reported; the streams are as they were.
-    } else {
+    if (sync_->Sync(Direction::kToDevice, std::span(&none, 1)).ok()) {
       return "a page that is not there was copied";
     }
     if (!absl::IsAlreadyExists(sync_->Add(IdOf(i), pages_[i].host))) {
