@@ -12,6 +12,7 @@
 #include "memory/log/crc32c.h"
 #include "memory/log/little_endian.h"
 #include "memory/store/page_version.h"
+#include "memory/testing/allocation_meter.h"
 
 namespace mmsb {
 namespace {
@@ -83,8 +84,10 @@ TEST(PageTableTest, CopiesAreIndependentAndShareWhatIsAlike) {
   PageTablePool pool;
   PageTable table(pool, kPageBytes);
   ASSERT_TRUE(table.Resize(10 * 1024).ok());
+  size_t live_of_one = 0;
   for (uint64_t page = 0; page < table.pages(); page += 1024) {
     ASSERT_TRUE(table.Set(page, SomeEntry(page + 1)).ok());
+    if (page == 0) live_of_one = pool.Stats().live();
   }
   const uint32_t root = table.Root();
   const size_t live = pool.Stats().live();
@@ -92,7 +95,8 @@ TEST(PageTableTest, CopiesAreIndependentAndShareWhatIsAlike) {
     PageTable copy = table;
     EXPECT_EQ(pool.Stats().live(), live);
     ASSERT_TRUE(copy.Set(5, SomeEntry(9)).ok());
-    EXPECT_EQ(pool.Stats().live(), live + live / 10) << "one leaf of ten";
+    EXPECT_EQ(pool.Stats().live(), live + live_of_one)
+        << "one leaf of ten, and the node of all";
     EXPECT_NE(copy.Root(), root);
     EXPECT_EQ(table.Get(5), table.zero());
     EXPECT_EQ(table.Root(), root);
@@ -142,6 +146,77 @@ TEST(PageTableTest, DifferencesAreFoundWhatSizesThereAre) {
     }
     ASSERT_EQ(next, b.pages());
   }
+}
+
+// Sizes around those of nodes, of which the last may hold one leaf or a part.
+TEST(PageTableTest, ManyNodesAgreeWithTheTreesDefinition) {
+  constexpr uint64_t kNodePages = PageTableNode::kPages;
+  std::mt19937_64 random(3);
+  PageTablePool pool;
+  PageTable table(pool, kPageBytes);
+  std::vector<uint32_t> model;
+  for (const uint64_t pages :
+       {kNodePages, kNodePages + 1, 2 * kNodePages - 1, kNodePages + 5000,
+        kNodePages - 1500, uint64_t{1025}, 3 * kNodePages + 1025}) {
+    ASSERT_TRUE(table.Resize(pages).ok());
+    model.resize(pages, table.zero().checksum);
+    ASSERT_EQ(table.Root(), RootOf(model)) << pages;
+    for (int edits = 0; edits < 20; ++edits) {
+      // Near the end too, which the next size cuts off.
+      const uint64_t page =
+          edits % 2 == 0 ? random() % pages
+                         : pages - 1 - random() % std::min<uint64_t>(pages, 9);
+      const PageTable::Entry entry = SomeEntry(1 + random() % 1000);
+      ASSERT_TRUE(table.Set(page, entry).ok());
+      model[page] = entry.checksum;
+    }
+    ASSERT_EQ(table.Root(), RootOf(model)) << pages;
+    const auto stored = std::ranges::count_if(
+        model, [&](uint32_t sum) { return sum != table.zero().checksum; });
+    ASSERT_EQ(table.stored_pages(), static_cast<uint64_t>(stored)) << pages;
+    ASSERT_EQ(table.Count().zero, pages - static_cast<uint64_t>(stored));
+  }
+  EXPECT_TRUE(pool.Stats().IdentityHolds());
+}
+
+TEST(PageTableTest, WhatIsCutOffOfASharedNodeStaysInTheCopy) {
+  PageTablePool pool;
+  PageTable table(pool, kPageBytes);
+  ASSERT_TRUE(table.Resize(PageTableNode::kPages).ok());
+  for (const uint64_t page : {5, 2000, 1'000'000}) {
+    ASSERT_TRUE(table.Set(page, SomeEntry(page)).ok());
+  }
+  const PageTable before = table;
+  const uint32_t root = before.Root();
+  ASSERT_TRUE(table.Resize(1500).ok());
+  EXPECT_EQ(table.stored_pages(), 1u);
+  ASSERT_TRUE(table.Resize(PageTableNode::kPages).ok());
+  EXPECT_EQ(table.Get(5), SomeEntry(5));
+  EXPECT_EQ(table.Get(2000), table.zero());
+  EXPECT_EQ(table.Get(1'000'000), table.zero());
+  EXPECT_NE(table.Root(), root);
+  EXPECT_EQ(before.Root(), root);
+  EXPECT_EQ(before.Get(1'000'000), SomeEntry(1'000'000));
+  EXPECT_EQ(table.NextDifference(before, 0), 2000u);
+  EXPECT_EQ(table.NextDifference(before, 2001), 1'000'000u);
+}
+
+// A forged size costs no more than this, however often a table is copied.
+TEST(PageTableTest, ZeroPagesCostNoLeaves) {
+  PageTablePool pool;
+  PageTable table(pool, kPageBytes);
+  size_t largest = 0;
+  {
+    const AllocationMeter meter;
+    ASSERT_TRUE(table.Resize(PageTable::kMaxPages).ok());
+    const PageTable copy = table;
+    EXPECT_EQ(copy.NextStored(0), PageTable::kMaxPages);
+    EXPECT_EQ(copy.Count().zero, PageTable::kMaxPages);
+    EXPECT_NE(copy.Root(), 0u);
+    largest = meter.largest();
+  }
+  EXPECT_LE(largest, 32u << 10);
+  EXPECT_EQ(pool.Stats().live(), 0u);
 }
 
 TEST(PageTableTest, TheLimitIsAStatus) {
