@@ -471,6 +471,47 @@ def mmsb_cli():
     }
 
 
+def simulated_device():
+    k = Kind("simulated_device")
+    memory = {"Allocate": 3, "Free": 1, "AllocateHost": 2, "FreeHost": 1}
+    work = {"ToDevice": 4, "ToHost": 4, "OnDevice": 3, "Batch": 3, "Fill": 3, "Launch": 3, "Run": 2}
+    order = {"Record": 4, "Wait": 4, "Await": 2, "Synchronize": 2, "Advance": 3}
+    mixed = memory | work | order | {"LaunchBad": 1, "Replace": 1, "Refused": 1}
+    names = [*work]
+
+    def room(lanes):
+        return b"".join(k.Allocate(i, 300) * 2 + k.AllocateHost(i, 500) * 2 for i in range(lanes))
+
+    def step(op, lane, b):
+        return getattr(k, op)(lane, *([b] if len(k.ops[op][1]) == 2 else []))
+
+    each = b"".join(step(n, i, 31 * i + 7) for i, n in enumerate(names))
+    refused = b"".join(k.Refused(0, n) for n in range(26))
+    events = k.Record(0) + k.Run(0) + k.Record(0) + k.Wait(1, 0) + k.Wait(1, 3) + k.Await(0) + k.Await(1) + k.Synchronize(0) + k.Record(0) + k.Await(2)
+    events += k.Synchronize(1) + k.Record(1) + k.Await(3) + k.Wait(0, 6) + k.Synchronize(0)
+    every = each + k.Advance(9) + events + k.Synchronize(0) + k.Free(0, 1) + k.FreeHost(0, 0) + k.Replace(1) + k.Await(1)
+    two = {"lanes": 1}
+    return {
+        "empty": b"",
+        "every": k.make(lanes=2, call_ns=50, copy_ns=9, fresh=77) + room(3) + every * 2,
+        "every-takes-long": k.make(lanes=2, bandwidth=1 << 12, call_ns=100, allocate_ns=90) + room(3) + every * 2,
+        "end-of-time": k.make(lanes=2, bandwidth=1, call_ns=1 << 61, copy_ns=1 << 62) + room(3) + every * 2,
+        "refused": k.make(**two) + refused[:60] + room(1) + refused[60:] + k.Synchronize(0),
+        "full": k.make() + k.Allocate(0, 0) + k.Allocate(0, 1 << 11) * 5 + k.Allocate(0, 1 << 13) + k.Free(0, 0) + b"".join(k.Allocate(0, n) for n in (BIG - 1, 1 << 63, 1, 1 << 11)),
+        "kernels-that-fail": k.make(**two) + (k.LaunchBad(0, 0) + k.Run(0) + events + k.LaunchBad(0, 1) + k.Record(0) + k.Wait(1, 10) + k.Replace(0) + k.Await(5) + k.Synchronize(1)) * 2,
+        "waits-for-what-fails": k.make(**two, call_ns=100) + (k.LaunchBad(0, 0) + events) * 3,
+        "lost": k.make(**two) + room(2) + each + k.Record(0) + k.Run(0) + k.Lose() + each + events + refused[:30] + k.Replace(0) + k.Free(0, 0),
+    } | {
+        f"fails-{name}-{fault}".lower(): k.make(**two) + room(2) + k.Fail(1, fault) + step(name, 0, 90) + each + events + k.Replace(0) + each
+        for name in names
+        for fault in (0, 1, 4, 5)
+    } | {
+        f"fails-{name}-{fault}".lower(): k.make(**two) + room(2) + each + k.Fail(1, fault) + s + each + events
+        for name, s in (("allocate", k.Allocate(0, 9)), ("free", k.Free(0, 0)), ("allocatehost", k.AllocateHost(0, 9)), ("record", k.Record(0)), ("wait", k.Wait(0, 0)), ("replace", k.Replace(0)))
+        for fault in (0, 1, 4, 5)
+    } | {f"churn-{n}": k.make(lanes=n, call_ns=(0, 100)[n % 2], bandwidth=1 << 4 * n, fresh=n) + room(n % 3 + 1) + k.churn(n, 70, mixed) for n in range(1, 9)}
+
+
 def device_memory_pool():
     k = Kind("device_memory_pool")
     mixed = {"Allocate": 8, "Deallocate": 6, "GiveToAll": 1, "Unknown": 1, "Synchronize": 1, "Trim": 1, "Advance": 2, "Replace": 1}
@@ -659,6 +700,7 @@ CORPORA = {
     "delta_codec": delta_codec,
     "delta_kernels": delta_kernels,
     "device_memory_pool": device_memory_pool,
+    "simulated_device": simulated_device,
     "lockfree_page_allocator": lockfree_page_allocator,
     "host_device_sync": host_device_sync,
     "log_recovery": log_recovery,
