@@ -439,7 +439,7 @@ def log_recovery():
     } | {f"forged-churn-{n}": k.make(store=n) + k.churn(n, n, {"Forge": 1}, lambda r: edge(r, 14)) for n in range(1, 9)} | {
         # A tip that is ahead by a million epochs.
         "forged-tip": k.make(store=3) + k.Forge(67, 2) + k.Flip(0, 4103) + k.Append(78, 0),
-        # A commit of a state of a billion zero pages.
+        # A commit whose state has close to 2^32 pages, all but a few of them zero.
         "forged-size": k.make(store=2) + k.Forge(2, 117),
     }
 

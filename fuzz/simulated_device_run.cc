@@ -322,8 +322,8 @@ class Model {
     const auto found = lane.device.begin() + static_cast<ptrdiff_t>(block);
     std::string error;
     const absl::Status status = device_.Free(found->at);
-    if (!Accepted(Call::kFree, status, error) && !lost()) return error;
-    if (!error.empty()) return error;
+    const bool accepted = Accepted(Call::kFree, status, error);
+    if (!error.empty() || (!accepted && !lost())) return error;
     used_ -= found->image.size();
     const DevicePointer at = found->at;
     lane.device.erase(found);

@@ -168,11 +168,11 @@ enum class Durability {
 // failed, at the new one; then the store must be opened again. A snapshot reads
 // right bytes or none.
 //
-// Memory: 20 bytes a page of each table that is alive, leaves that are alike
-// counted once; while it is opened, verified or pruned, about 70 bytes a page
-// that the largest commit changed, and two tables more; the messages of all
-// epochs once epochs() was asked for; about 4 MiB besides, and
-// Batch::kMemoryBytes a batch.
+// Memory: 20 bytes a page of each table that is alive, and 8 KiB for each 1 Mi
+// pages begun, what tables share counted once; while it is opened, verified or
+// pruned, about 70 bytes a page that the largest commit changed, and two tables
+// more; the messages of all epochs once epochs() was asked for; about 4 MiB
+// besides, and Batch::kMemoryBytes a batch.
 //
 // Opening reads the last checkpoint and what was committed since, however many
 // epochs there are. A commit writes a checkpoint, the whole page table, when

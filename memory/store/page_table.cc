@@ -286,12 +286,17 @@ uint64_t PageTable::NextDifference(const PageTable& other,
   while (page < pages_) {
     if (NodeOf(page) == other.NodeOf(page)) {
       page = Behind(page, kNodePages);
-    } else if (LeafOf(page) == other.LeafOf(page)) {
-      page = Behind(page, kLeafPages);
-    } else if (Get(page) != (page < other.pages_ ? other.Get(page) : zero())) {
-      return page;
-    } else {
-      ++page;
+      continue;
+    }
+    const uint64_t end = std::min(Behind(page, kLeafPages), pages_);
+    if (LeafOf(page) == other.LeafOf(page)) {
+      page = end;
+      continue;
+    }
+    for (; page < end; ++page) {
+      if (Get(page) != (page < other.pages_ ? other.Get(page) : zero())) {
+        return page;
+      }
     }
   }
   return pages_;
@@ -301,12 +306,15 @@ uint64_t PageTable::NextStored(uint64_t page) const {
   while (page < pages_) {
     if (NodeOf(page) == nullptr) {
       page = Behind(page, kNodePages);
-    } else if (LeafOf(page) == nullptr) {
-      page = Behind(page, kLeafPages);
-    } else if (Get(page) == zero()) {
-      ++page;
-    } else {
-      return page;
+      continue;
+    }
+    const uint64_t end = std::min(Behind(page, kLeafPages), pages_);
+    if (LeafOf(page) == nullptr) {
+      page = end;
+      continue;
+    }
+    for (; page < end; ++page) {
+      if (Get(page) != zero()) return page;
     }
   }
   return pages_;

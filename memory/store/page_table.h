@@ -169,19 +169,20 @@ class PageTable {
     uint64_t zero = 0;   // pages that are stored nowhere
     uint64_t delta = 0;  // pages that are stored as a difference
   };
-  // O(nodes + leaves of nodes and pages of leaves that are not zero
-  // throughout), as are the two below.
+  // O(nodes + leaves of nodes, and pages of leaves, that are not zero
+  // throughout).
   Counts Count() const;
 
   // How many entries differ from zero(). O(1).
   uint64_t stored_pages() const { return stored_pages_; }
 
   // The first page from `page` on whose entry differs from that of `other`, or
-  // pages(); what is past the end of one of them counts as zero. What they
-  // share is passed at once.
+  // pages(); what is past the end of one of them counts as zero. As Count, of
+  // what is passed, and O(1) for a node or leaf that they share.
   uint64_t NextDifference(const PageTable& other, uint64_t page) const;
 
   // The first page from `page` on whose entry differs from zero(), or pages().
+  // As Count, of what is passed.
   uint64_t NextStored(uint64_t page) const;
 
   Entry zero() const { return Entry{PageVersion{}, zero_page_checksum_}; }
