@@ -69,7 +69,7 @@ class alignas(kCacheLineBytes) BlockMagazine {
 
   // `capacity` is a power of two; `asymmetric` is Sync::HasAsymmetricFence().
   BlockMagazine(size_t capacity, bool asymmetric)
-      : capacity_(capacity), asymmetric_(asymmetric) {
+      : mask_(capacity - 1), asymmetric_(asymmetric) {
     std::uninitialized_default_construct_n(reinterpret_cast<Slot*>(this + 1),
                                            capacity);
   }
@@ -83,7 +83,7 @@ class alignas(kCacheLineBytes) BlockMagazine {
     // acquire: pairs with the compare-exchange in Steal; the thief has read the
     // slot before this writes to it.
     const uint64_t top = top_.load(std::memory_order_acquire);
-    if (bottom - top >= capacity_) [[unlikely]]
+    if (bottom - top > mask_) [[unlikely]]
       return false;
     SlotAt(bottom).store(block, std::memory_order_relaxed);
     // release: pairs with the acquire in Steal and Look; publishes the slot,
@@ -96,17 +96,17 @@ class alignas(kCacheLineBytes) BlockMagazine {
     return true;
   }
 
-  // The owner's: takes the newest of two blocks or more; of fewer, null. Only
-  // of an asymmetric magazine.
-  [[nodiscard]] std::byte* TakeUnlessLast() {
+  // The owner's: takes the newest of two blocks or more, and stores it in
+  // `*block`; of fewer, false. Only of an asymmetric magazine.
+  [[nodiscard]] bool TakeUnlessLast(std::byte** block) {
     // relaxed: written by the owner alone.
     const uint64_t bottom = bottom_.load(std::memory_order_relaxed) - 1;
     // relaxed: a look; bottom is lowered only to take a block, as a block that
     // lies below it is seen by nobody.
-    if (!Below(bottom, top_.load(std::memory_order_relaxed))) [[likely]] {
-      return Take(bottom);
+    if (Below(bottom, top_.load(std::memory_order_relaxed))) [[unlikely]] {
+      return false;
     }
-    return nullptr;
+    return Take(bottom, LowerAndFence(bottom), block);
   }
 
   // The owner's: takes the newest block; null when there is none.
@@ -115,26 +115,27 @@ class alignas(kCacheLineBytes) BlockMagazine {
     const uint64_t bottom = bottom_.load(std::memory_order_relaxed);
     // relaxed: a look; none now is none until the owner pushes.
     if (Below(bottom, top_.load(std::memory_order_relaxed))) return nullptr;
-    return Take(bottom - 1);
+    std::byte* block;
+    return Take(bottom - 1, Lower(bottom - 1), &block) ? block : nullptr;
   }
 
   // Anyone's: stores the oldest block in `*block`.
   [[nodiscard]] Theft Steal(std::byte** block) {
-    // seq_cst: before the load of bottom, see Take.
+    // seq_cst: before the load of bottom, see Lower.
     uint64_t top = top_.load(std::memory_order_seq_cst);
     // A look before the fence, which is dear. acquire: as below.
     if (Below(bottom_.load(std::memory_order_acquire), top)) {
       return Theft::kMissed;
     }
     if (asymmetric_ && !Sync::HeavyFence()) return Theft::kRefused;
-    // seq_cst: see Take; and acquire: pairs with the releases of the owner; the
-    // slot at top is filled, and the block is as it was left.
+    // seq_cst: see Lower; and acquire: pairs with the releases of the owner;
+    // the slot at top is filled, and the block is as it was left.
     if (Below(bottom_.load(std::memory_order_seq_cst), top)) {
       return Theft::kMissed;
     }
     // relaxed: visible by the acquire; stale only if top has moved.
     *block = SlotAt(top).load(std::memory_order_relaxed);
-    // seq_cst: see Take; and release: pairs with the acquire in Push.
+    // seq_cst: see Lower; and release: pairs with the acquire in Push.
     return top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
                                         std::memory_order_relaxed)
                ? Theft::kTaken
@@ -146,7 +147,7 @@ class alignas(kCacheLineBytes) BlockMagazine {
     // In this order: whatever is pushed after bottom was read here raises
     // `pushes` above what is returned, and whatever is stolen after that raises
     // `top`. acquire, all: they stay in order; pair with the releases in Push
-    // and Take and the compare-exchange in Steal.
+    // and Lower and the compare-exchange in Steal.
     const uint64_t pushes = pushes_.load(std::memory_order_acquire);
     const uint64_t top = top_.load(std::memory_order_acquire);
     return {pushes, top, Below(bottom_.load(std::memory_order_acquire), top)};
@@ -169,7 +170,7 @@ class alignas(kCacheLineBytes) BlockMagazine {
     const uint64_t bottom = bottom_.load(std::memory_order_acquire);
     return Below(bottom, top) ? 0 : static_cast<size_t>(bottom - top);
   }
-  [[nodiscard]] bool full() const { return size() >= capacity_; }
+  [[nodiscard]] bool full() const { return size() > mask_; }
 
   // Completed Push() calls.
   [[nodiscard]] uint64_t pushes() const {
@@ -223,50 +224,52 @@ class alignas(kCacheLineBytes) BlockMagazine {
     return static_cast<int64_t>(bottom - top) <= 0;
   }
 
-  // Takes the block at `bottom`, the newest.
-  std::byte* Take(uint64_t bottom) {
-    uint64_t top;
-    if (asymmetric_) [[likely]] {
-      // release: pairs with the acquire in Steal; a thief that reads this value
-      // sees the blocks that were pushed before.
-      bottom_.store(bottom, std::memory_order_release);
-      Sync::LightFence();
-      // relaxed: the fence orders it; see Steal.
-      top = top_.load(std::memory_order_relaxed);
-    } else {
-      // seq_cst, both: before or behind the thief's two loads.
-      bottom_.exchange(bottom, std::memory_order_seq_cst);
-      top = top_.load(std::memory_order_seq_cst);
-    }
+  // Stores the lowered bottom, and returns what top is behind that.
+  uint64_t Lower(uint64_t bottom) {
+    if (asymmetric_) return LowerAndFence(bottom);
+    // seq_cst, both: before or behind the thief's two loads.
+    bottom_.exchange(bottom, std::memory_order_seq_cst);
+    return top_.load(std::memory_order_seq_cst);
+  }
+  uint64_t LowerAndFence(uint64_t bottom) {
+    // release: pairs with the acquire in Steal; a thief that reads this value
+    // sees the blocks that were pushed before.
+    bottom_.store(bottom, std::memory_order_release);
+    Sync::LightFence();
+    // relaxed: the fence orders it; see Steal.
+    return top_.load(std::memory_order_relaxed);
+  }
+
+  // Takes the block at the lowered bottom, the newest; false if thieves did.
+  bool Take(uint64_t bottom, uint64_t top, std::byte** block) {
     // relaxed: written by the owner alone.
-    std::byte* const block = SlotAt(bottom).load(std::memory_order_relaxed);
+    *block = SlotAt(bottom).load(std::memory_order_relaxed);
     if (!Below(bottom, top)) [[likely]]
-      return block;
-    return TakeLast(bottom, top) ? block : nullptr;
+      return true;
+    return TakeLast(bottom, top);
   }
 
   // The end of Take() when thieves may be after the same block: it is whose
   // compare-exchange of top succeeds.
   [[gnu::noinline]] bool TakeLast(uint64_t bottom, uint64_t top) {
-    // seq_cst: see Take.
+    // seq_cst: see Lower.
     const bool taken =
         bottom == top &&
         top_.compare_exchange_strong(top, top + 1, std::memory_order_seq_cst,
                                      std::memory_order_relaxed);
-    // release: as in Take. Nothing is left, and bottom is top again.
+    // release: as in Lower. Nothing is left, and bottom is top again.
     bottom_.store(bottom + 1, std::memory_order_release);
     return taken;
   }
 
   Slot& SlotAt(uint64_t position) {
-    return std::launder(
-        reinterpret_cast<Slot*>(this + 1))[position & (capacity_ - 1)];
+    return std::launder(reinterpret_cast<Slot*>(this + 1))[position & mask_];
   }
 
   Atomic<uint64_t> bottom_{0};  // one behind the newest; the owner's
   Atomic<uint64_t> top_{0};     // the oldest
   Atomic<uint64_t> pushes_{0};  // the owner's
-  const size_t capacity_;
+  const uint64_t mask_;         // the capacity, less one
   Atomic<uint32_t> link_{0};
   Atomic<bool> touched_{false};
   const bool asymmetric_;

@@ -37,14 +37,17 @@ struct State {
 TEST(BlockMagazineTest, HandsOutTheNewestFirst) {
   State<SystemSync> s;
   EXPECT_EQ(s.magazine->TakeNewest(), nullptr);
-  EXPECT_EQ(s.magazine->TakeUnlessLast(), nullptr);
+  std::byte* block = nullptr;
+  EXPECT_FALSE(s.magazine->TakeUnlessLast(&block));
   for (std::byte& block : s.blocks) EXPECT_TRUE(s.magazine->Push(&block));
   EXPECT_TRUE(s.magazine->full());
   EXPECT_FALSE(s.magazine->Push(s.blocks.data()));
-  EXPECT_EQ(s.magazine->TakeUnlessLast(), &s.blocks[3]);
+  EXPECT_TRUE(s.magazine->TakeUnlessLast(&block));
+  EXPECT_EQ(block, &s.blocks[3]);
   EXPECT_EQ(s.magazine->TakeNewest(), &s.blocks[2]);
-  EXPECT_EQ(s.magazine->TakeUnlessLast(), &s.blocks[1]);
-  EXPECT_EQ(s.magazine->TakeUnlessLast(), nullptr);
+  EXPECT_TRUE(s.magazine->TakeUnlessLast(&block));
+  EXPECT_EQ(block, &s.blocks[1]);
+  EXPECT_FALSE(s.magazine->TakeUnlessLast(&block));
   EXPECT_EQ(s.magazine->TakeNewest(), &s.blocks[0]);
   EXPECT_EQ(s.magazine->size(), 0u);
   EXPECT_EQ(s.magazine->pushes(), 4u);

@@ -546,10 +546,11 @@ class BasicLockFreePool {
     const thread_cache_registry::Entry& entry =
         thread_cache_registry::EntryOf(fast_id_);
     if (entry.id == fast_id_) [[likely]] {
-      std::byte* const block =
-          static_cast<Magazine*>(entry.first)->TakeUnlessLast();
-      if (block != nullptr) [[likely]]
+      std::byte* block;
+      if (static_cast<Magazine*>(entry.first)->TakeUnlessLast(&block))
+          [[likely]] {
         return block;
+      }
     }
     return TakeSlow();
   }

@@ -14,14 +14,16 @@ namespace mmsb {
 
 // Free frames that threads keep for themselves: for each of a fixed number of
 // threads a magazine (block_magazine.h), which its owner fills and empties by
-// plain loads and stores, and any thread robs; and a mark a frame, set while it
-// lies in one. The bitmap says of such a frame that it is allocated, so the
-// mark is how a second Free of it is found out.
+// plain loads and stores, and any thread robs; and a mark a frame (FrameMark).
+// The bitmap says of a frame in a cache that it is allocated, so the mark is
+// how a second Free of it is found out. And where the mark says that a frame
+// was handed out of a cache, the bitmap need not be asked.
 //
 // Marks are loaded and stored, nothing more. A frame is in one hand at a time,
-// the mark is set before it is put into a cache and cleared after it was taken
-// out, and the magazine orders the one before the other; so a Free that comes
-// after another Free of the frame sees its mark. Two at once may see none.
+// the mark is kCached before it is put into a cache and something else after it
+// was taken out, and the magazine orders the one before the other; so a Free
+// that comes after another Free of the frame sees its mark. Two at once may see
+// none.
 //
 // A view of memory that the caller provides and keeps. Thread-safe; without
 // Construct() there is no cache, and no frame is in one. Constant time, but for
@@ -29,11 +31,17 @@ namespace mmsb {
 //
 //   FrameCaches<SystemSync>::Cache& mine = caches.At(0);
 //   if (caches.Put(mine, frame, number)) frame = caches.Take(mine);
+enum class FrameMark : uint8_t {
+  kNone,       // in no cache, and the bitmap tells whether it is free
+  kCached,     // in a cache, or on its way in or out
+  kHandedOut,  // allocated, in no cache
+};
+
 template <class Sync>
 class FrameCaches {
  public:
   using Cache = BlockMagazine<Sync>;
-  using Mark = typename Sync::template Atomic<bool>;
+  using Mark = typename Sync::template Atomic<FrameMark>;
 
   static constexpr size_t kFrames = 64;  // that a cache holds at most
   static constexpr size_t kBytes =       // from one cache to the next
@@ -59,7 +67,9 @@ class FrameCaches {
     for (size_t i = 0; i < count; ++i) {
       ::new (caches_ + i * kBytes) Cache(kFrames, /*asymmetric=*/true);
     }
-    for (size_t i = 0; i < frames; ++i) ::new (marks_ + i) Mark(false);
+    for (size_t i = 0; i < frames; ++i) {
+      ::new (marks_ + i) Mark(FrameMark::kNone);
+    }
   }
 
   [[nodiscard]] size_t count() const { return count_; }
@@ -67,13 +77,9 @@ class FrameCaches {
     return *std::launder(reinterpret_cast<Cache*>(caches_ + i * kBytes));
   }
 
-  // Whether that frame of the region is in a cache.
-  [[nodiscard]] bool Has(size_t frame) const {
-    return count_ != 0 && HasMark(frame);
-  }
-  // The same where there are caches.
-  [[nodiscard]] bool HasMark(size_t frame) const {
-    // relaxed: ordered by the magazine, see above.
+  // Of that frame of the region, where there are caches.
+  [[nodiscard]] FrameMark MarkOf(size_t frame) const {
+    // relaxed: ordered by the magazine, or by who hands the frame on.
     return marks_[frame].load(std::memory_order_relaxed);
   }
 
@@ -81,29 +87,45 @@ class FrameCaches {
   [[nodiscard]] size_t PrefixOutside(size_t first, size_t n) const {
     if (count_ == 0) return n;
     size_t i = 0;
-    while (i < n && !marks_[first + i].load(std::memory_order_relaxed)) ++i;
+    while (i < n && MarkOf(first + i) != FrameMark::kCached) ++i;
     return i;
+  }
+  // The same; from now on the bitmap alone tells of those.
+  [[nodiscard]] size_t ForgetPrefixOutside(size_t first, size_t n) const {
+    if (count_ == 0) return n;
+    for (size_t i = 0; i < n; ++i) {
+      const FrameMark mark = MarkOf(first + i);
+      if (mark == FrameMark::kCached) return i;
+      // relaxed: the caller's frame, which the bitmap hands on.
+      if (mark == FrameMark::kHandedOut) SetMark(first + i, FrameMark::kNone);
+    }
+    return n;
   }
 
   // The owner's: false when the cache is full. `number` is the frame's, from
   // the start of the region.
   [[nodiscard]] bool Put(Cache& cache, std::byte* frame, size_t number) const {
-    // relaxed, both: ordered by the magazine, see above.
-    marks_[number].store(true, std::memory_order_relaxed);
+    SetMark(number, FrameMark::kCached);
     if (cache.Push(frame)) [[likely]] {
       return true;
     }
-    marks_[number].store(false, std::memory_order_relaxed);
+    SetMark(number, FrameMark::kNone);
     return false;
   }
 
-  // The owner's: the newest frame; null when there is none, or none but one.
-  [[nodiscard]] std::byte* TakeUnlessLast(Cache& cache) const {
-    return Taken(cache.TakeUnlessLast());
+  // The owner's: stores the newest frame in `*frame`, to be handed out; false
+  // when there is none, or none but one.
+  [[nodiscard]] bool TakeUnlessLast(Cache& cache, std::byte** frame) const {
+    if (!cache.TakeUnlessLast(frame)) [[unlikely]]
+      return false;
+    SetMark(NumberOf(*frame), FrameMark::kHandedOut);
+    return true;
   }
   // The owner's: the newest frame; null when there is none.
   [[nodiscard]] std::byte* Take(Cache& cache) const {
-    return Taken(cache.TakeNewest());
+    std::byte* const frame = cache.TakeNewest();
+    if (frame != nullptr) SetMark(NumberOf(frame), FrameMark::kNone);
+    return frame;
   }
 
   // Anyone's: the oldest frame of the next cache that has one, in a round that
@@ -121,7 +143,10 @@ class FrameCaches {
         }
         std::byte* frame = nullptr;
         const typename Cache::Theft theft = cache.Steal(&frame);
-        if (theft == Cache::Theft::kTaken) return Taken(frame);
+        if (theft == Cache::Theft::kTaken) {
+          SetMark(NumberOf(frame), FrameMark::kNone);
+          return frame;
+        }
         if (theft == Cache::Theft::kRefused) {
           round.refused = true;
           break;
@@ -153,13 +178,12 @@ class FrameCaches {
   }
 
  private:
-  [[nodiscard]] std::byte* Taken(std::byte* frame) const {
-    if (frame != nullptr) [[likely]] {
-      // relaxed: ordered by the magazine, see above.
-      marks_[static_cast<size_t>(frame - region_) / kFrameBytes].store(
-          false, std::memory_order_relaxed);
-    }
-    return frame;
+  void SetMark(size_t frame, FrameMark mark) const {
+    // relaxed: ordered by the magazine, or by who hands the frame on.
+    marks_[frame].store(mark, std::memory_order_relaxed);
+  }
+  [[nodiscard]] size_t NumberOf(const std::byte* frame) const {
+    return static_cast<size_t>(frame - region_) / kFrameBytes;
   }
 
   std::byte* caches_ = nullptr;

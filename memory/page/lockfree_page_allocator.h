@@ -9,6 +9,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -202,12 +203,12 @@ class BasicLockFreePageAllocator {
   //   ResourceExhausted  none is free (see above), or the system has no memory
   [[nodiscard, gnu::always_inline]] absl::StatusOr<void*> Allocate(int order) {
     if (order == 0) [[likely]] {
-      const thread_cache_registry::Entry& entry =
+      const thread_cache_registry::Entry entry =
           thread_cache_registry::EntryOf(cache_id_);
       if (entry.id == cache_id_) [[likely]] {
-        std::byte* const frame =
-            caches_.TakeUnlessLast(*static_cast<Cache*>(entry.second));
-        if (frame != nullptr) [[likely]] {
+        std::byte* frame;
+        if (caches_.TakeUnlessLast(*static_cast<Cache*>(entry.second), &frame))
+            [[likely]] {
           return HandOutCached(frame);
         }
         return AllocateSlow(0);
@@ -222,30 +223,23 @@ class BasicLockFreePageAllocator {
   //   FailedPrecondition  a frame is not allocated
   [[gnu::always_inline]] absl::Status Free(void* p, int order) {
     if (order == 0) [[likely]] {
-      const thread_cache_registry::Entry& entry =
+      const thread_cache_registry::Entry entry =
           thread_cache_registry::EntryOf(cache_id_);
-      const size_t offset =
-          reinterpret_cast<uintptr_t>(p) - reinterpret_cast<uintptr_t>(region_);
-      const size_t frame = offset / kFrameBytes;
-      if (entry.id == cache_id_ && offset % kFrameBytes == 0 &&
-          frame < frame_count_) [[likely]] {
-        // relaxed: the caller's bit, which nobody else changes.
-        const uint64_t allocated =
-            words_[frame / kFramesPerWord].load(std::memory_order_relaxed) >>
-            (frame % kFramesPerWord);
-        if ((allocated & 1) == 0 || caches_.HasMark(frame)) [[unlikely]] {
-          return frame_errors::NotAllocated(frame, frame, 0);
-        }
+      // An address inside a frame becomes a number beyond all frames.
+      const size_t frame =
+          std::rotr(static_cast<size_t>(reinterpret_cast<uintptr_t>(p) -
+                                        reinterpret_cast<uintptr_t>(region_)),
+                    std::countr_zero(kFrameBytes));
+      if (entry.id == cache_id_ && frame < frame_count_ &&
+          caches_.MarkOf(frame) == FrameMark::kHandedOut) [[likely]] {
         PoisonFreed(p, kFrameBytes);
-        auto* const first = static_cast<std::byte*>(p);
-        if (!caches_.Put(*static_cast<Cache*>(entry.second), first, frame))
-            [[unlikely]] {
-          FreeHalf(*static_cast<Slot*>(entry.first), first);
+        if (caches_.Put(*static_cast<Cache*>(entry.second),
+                        static_cast<std::byte*>(p), frame)) [[likely]] {
+          return absl::OkStatus();
         }
-        return absl::OkStatus();
       }
     }
-    return FreeRun(p, order);
+    return Moved(FreeSlow(p, order));
   }
 
   // Gives the memory of every huge frame that is all free back to the system,
@@ -322,6 +316,7 @@ class BasicLockFreePageAllocator {
       while (caches_.Take(caches_.At(i)) != nullptr) {
       }
     }
+    (void)caches_.ForgetPrefixOutside(0, frame_count_);
     for (uint64_t i = 0; i < bitmap.size(); ++i) {
       words_[i].store(bitmap[i], std::memory_order_relaxed);
     }
@@ -463,10 +458,12 @@ class BasicLockFreePageAllocator {
     }
     size_t marked = 0;
     for (size_t frame = 0; frame < frame_count_; ++frame) {
-      if (!caches_.Has(frame)) continue;
-      ++marked;
+      if (caches_.count() == 0) break;
+      const FrameMark mark = caches_.MarkOf(frame);
+      if (mark == FrameMark::kNone) continue;
+      if (mark == FrameMark::kCached) ++marked;
       if (AllocatedPrefix(frame, 0, /*or_cached=*/true) == 0) {
-        return frame_errors::Broken("frame", frame, "allocated though cached",
+        return frame_errors::Broken("frame", frame, "allocated though marked",
                                     0, 1);
       }
     }
@@ -744,8 +741,8 @@ class BasicLockFreePageAllocator {
     return AllocateSlow(order);
   }
 
-  // Gives frames back to the bitmap; what Free does without a cache.
-  [[gnu::noinline]] absl::Status FreeRun(void* p, int order) {
+  // All of Free but its beginning.
+  [[gnu::noinline]] absl::Status FreeSlow(void* p, int order) {
     if (!IsFrameOrder(order)) [[unlikely]] {
       return frame_errors::NoSuchOrder(order);
     }
@@ -757,12 +754,24 @@ class BasicLockFreePageAllocator {
         frames > frame_count_ - frame) [[unlikely]] {
       return frame_errors::NoSuchRun(offset, order, frame_count_);
     }
-    if (kPoisonReported || caches_.PrefixOutside(frame, frames) != frames) {
+    const thread_cache_registry::Entry entry =
+        thread_cache_registry::EntryOf(id_);
+    const bool to_cache =
+        order == 0 && entry.id == id_ && entry.second != nullptr;
+    const bool cached = caches_.ForgetPrefixOutside(frame, frames) != frames;
+    if (kPoisonReported || to_cache || cached) {
       const size_t allocated = AllocatedPrefix(frame, order);
       if (allocated != frames) {
         return frame_errors::NotAllocated(frame + allocated, frame, order);
       }
       PoisonFreed(p, frames * kFrameBytes);
+    }
+    if (to_cache) {
+      auto* const first = static_cast<std::byte*>(p);
+      if (!caches_.Put(*static_cast<Cache*>(entry.second), first, frame)) {
+        FreeHalf(*static_cast<Slot*>(entry.first), first);
+      }
+      return absl::OkStatus();
     }
     const uint64_t huge = frame / kFramesPerHuge;
     if (!HugeAt(huge).Give(frame % kFramesPerHuge, order)) [[unlikely]] {
@@ -770,8 +779,6 @@ class BasicLockFreePageAllocator {
       return frame_errors::NotAllocated(
           frame + (allocated == frames ? 0 : allocated), frame, order);
     }
-    const thread_cache_registry::Entry& entry =
-        thread_cache_registry::EntryOf(id_);
     Slot& slot =
         entry.id == id_ ? *static_cast<Slot*>(entry.first) : ThisSlot();
     ChangeTree(slot, huge / kHugesPerTree, static_cast<int64_t>(frames));
@@ -861,6 +868,12 @@ class BasicLockFreePageAllocator {
     return all;
   }
 
+  // A status that was made elsewhere, not in place: so the inlined Free keeps
+  // its own in a register, and a caller sees that it is OK.
+  [[gnu::always_inline]] static absl::Status Moved(absl::Status&& status) {
+    return std::move(status);
+  }
+
   // From the start of the region.
   [[nodiscard]] uint64_t FrameOf(const std::byte* p) const {
     return static_cast<uint64_t>(p - region_) / kFrameBytes;
@@ -904,8 +917,7 @@ class BasicLockFreePageAllocator {
   // cache's last.
   [[nodiscard]] bool TakeNear(Slot& slot, int order, Found& found) {
     if (order != 0 || slot.cache == nullptr) return false;
-    found.cached = caches_.TakeUnlessLast(*slot.cache);
-    if (found.cached != nullptr) return true;
+    if (caches_.TakeUnlessLast(*slot.cache, &found.cached)) return true;
     // relaxed: the thread's own.
     const uint64_t word = slot.cursor.load(std::memory_order_relaxed);
     if (word != Slot::kNone) {
