@@ -398,6 +398,42 @@ TEST(LockFreePageAllocatorTest, FreesOfWhatIsInACacheAreRefused) {
   EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
 }
 
+// A frame that a cache handed out may be freed without a look at the bitmap;
+// once it is back there, no more.
+TEST(LockFreePageAllocatorTest, WhatACacheHandedOutIsFreedOnce) {
+  auto frames = Make<LockFreePageAllocator>(kHugeBytes);
+  std::vector<void*> all = TakeAll(*frames);
+  GiveAll(*frames, all);
+  all = TakeAll(*frames);  // most of them out of the cache
+  ASSERT_EQ(all.size(), kFramesPerHuge);
+  for (int order = 9; order >= 0; order -= 3) {
+    ASSERT_TRUE(frames->Free(frames->region(), order).ok());
+    frames->DetachThread();                     // leaves the cache
+    ASSERT_TRUE(frames->Allocate(order).ok());  // has one again
+    ASSERT_TRUE(frames->Free(frames->region(), order).ok());
+    for (size_t i = 0; i < size_t{1} << order; ++i) {
+      ExpectError(frames->Free(At(*frames, i), 0),
+                  absl::StatusCode::kFailedPrecondition, "freed, but not");
+    }
+    ASSERT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+    const std::vector<void*> again = TakeAll(*frames);
+    EXPECT_EQ(again.size(), size_t{1} << order);
+  }
+}
+
+TEST(LockFreePageAllocatorTest, WhatRecoveryMakesFreeIsFreedOnce) {
+  auto frames = Make<LockFreePageAllocator>(kHugeBytes);
+  const std::vector<uint64_t> none = frames->Bitmap();
+  ASSERT_TRUE(frames->Allocate(0).ok());
+  void* const p = *frames->Allocate(0);
+  ASSERT_TRUE(frames->Free(p, 0).ok());
+  ASSERT_EQ(*frames->Allocate(0), p);
+  ASSERT_TRUE(frames->Recover(none).ok());
+  EXPECT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+  ExpectError(frames->Free(p, 0), absl::StatusCode::kFailedPrecondition,
+              "freed, but not");
+}
+
 TEST(LockFreePageAllocatorTest, WhatALivingThreadKeepsServesOthers) {
   for (const size_t max_threads : {1u, 2u}) {
     auto frames = Make<LockFreePageAllocator>(150 * kFrameBytes, max_threads);
