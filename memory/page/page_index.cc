@@ -16,22 +16,6 @@
 
 namespace mmsb {
 
-size_t PageIndex::HashById::operator()(uint32_t number) const {
-  return (*this)(objects->At(number)->id());
-}
-
-bool PageIndex::EqualById::operator()(uint32_t number, PageId id) const {
-  return objects->At(number)->id() == id;
-}
-
-PageIndex::PageIndex(const PageObjects& objects)
-    : objects_(objects), table_(0, HashById{&objects}, EqualById{&objects}) {}
-
-Page* PageIndex::FindInTable(PageId id) const {
-  const auto found = table_.find(id);
-  return found == table_.end() ? nullptr : objects_.At(*found);
-}
-
 PageIndex::Leaf* PageIndex::LeafOf(PageId id) const {
   const uint64_t place = id.value() / kLeafIds - window_begin_;
   return place < window_.size() ? window_[place].get() : nullptr;
@@ -45,14 +29,14 @@ void PageIndex::Insert(Page* page) {
     ++in_leaves_;
     return;
   }
-  table_.insert(objects_.NumberOf(page));
+  table_.Insert(id, objects_.NumberOf(page));
   if (table_.size() >= gather_at_) Gather();
 }
 
 void PageIndex::Erase(PageId id) {
   Leaf* const leaf = LeafOf(id);
   if (leaf == nullptr) {
-    table_.erase(table_.find(id));
+    table_.Erase(id);
     return;
   }
   leaf->pages[id.value() % kLeafIds] = nullptr;
@@ -80,31 +64,27 @@ void PageIndex::AddLeaf(uint64_t leaf) {
 
 void PageIndex::Gather() {
   absl::flat_hash_map<uint64_t, uint32_t> counts;
-  for (const uint32_t number : table_) {
-    ++counts[objects_.At(number)->id().value() / kLeafIds];
-  }
+  table_.ForEach([&](PageId id, uint32_t) { ++counts[id.value() / kLeafIds]; });
   std::vector<uint64_t> dense;
   for (const auto& [leaf, count] : counts) {
     if (count >= kGather) dense.push_back(leaf);
   }
   std::ranges::sort(dense);
   for (const uint64_t leaf : dense) AddLeaf(leaf);
-  const size_t moved = absl::erase_if(table_, [this](uint32_t number) {
-    Page* const page = objects_.At(number);
-    Leaf* const leaf = LeafOf(page->id());
+  table_.EraseIf([this](PageId id, uint32_t number) {
+    Leaf* const leaf = LeafOf(id);
     if (leaf == nullptr) return false;
-    leaf->pages[page->id().value() % kLeafIds] = page;
+    leaf->pages[id.value() % kLeafIds] = objects_.At(number);
     ++leaf->live;
     ++in_leaves_;
     return true;
   });
-  if (moved != 0) table_.rehash(0);
   gather_at_ = std::max<size_t>(kGather, 2 * table_.size());
 }
 
 void PageIndex::Scatter(uint64_t place) {
   for (const Page* page : window_[place]->pages) {
-    if (page != nullptr) table_.insert(objects_.NumberOf(page));
+    if (page != nullptr) table_.Insert(page->id(), objects_.NumberOf(page));
   }
   in_leaves_ -= window_[place]->live;
   window_[place] = nullptr;
@@ -138,13 +118,12 @@ void PageIndex::ForEach(absl::FunctionRef<void(Page*)> visit) const {
       if (page != nullptr) visit(page);
     }
   }
-  for (const uint32_t number : table_) visit(objects_.At(number));
+  table_.ForEach([&](PageId, uint32_t number) { visit(objects_.At(number)); });
 }
 
 size_t PageIndex::bytes() const {
-  // A slot of the table holds a number, and a byte says whether it does.
   return leaves_ * sizeof(Leaf) + window_.capacity() * sizeof(Leaf*) +
-         table_.capacity() * (sizeof(uint32_t) + 1);
+         table_.bytes();
 }
 
 absl::Status PageIndex::CheckInvariants() const {
@@ -173,14 +152,14 @@ absl::Status PageIndex::CheckInvariants() const {
     }
     in_leaves += live;
   }
-  for (const uint32_t number : table_) {
-    const Page* const page = objects_.At(number);
-    const PageId id = page->id();
-    if (LeafOf(id) != nullptr || FindInTable(id) != page) {
-      return absl::InternalError(absl::StrFormat(
-          "page %d: it is in the table, and not found there", id.value()));
-    }
-  }
+  absl::Status status = table_.CheckInvariants();
+  table_.ForEach([&](PageId id, uint32_t number) {
+    if (LeafOf(id) == nullptr && objects_.At(number)->id() == id) return;
+    status = absl::InternalError(absl::StrFormat(
+        "page %d: it is in the table, and belongs into a leaf or is another",
+        id.value()));
+  });
+  if (!status.ok()) return status;
   if (in_leaves != in_leaves_ || leaves != leaves_) {
     return absl::InternalError(absl::StrFormat(
         "page index: %d pages in %d leaves, counted as %d in %d", in_leaves,

@@ -120,8 +120,10 @@ TEST_F(PageIndexTest, AgreesWithAMap) {
 }
 
 TEST_F(PageIndexTest, BookkeepingIsSmallHoweverIdsLie) {
-  // The table of hashed ids is emptiest just after it grew: 7/8 of 2^15.
-  constexpr uint64_t kPages = (uint64_t{1} << 15) / 8 * 7 + 64;
+  // The table of hashed ids is emptiest just after it grew, which it does
+  // several times between.
+  constexpr uint64_t kLeast = 30'000;
+  constexpr uint64_t kPages = 45'000;
   for (const uint64_t stride : {uint64_t{1}, uint64_t{2}, uint64_t{3},
                                 uint64_t{4096}, 0x9E3779B97F4A7C15}) {
     UnmappedFrames none;
@@ -134,11 +136,11 @@ TEST_F(PageIndexTest, BookkeepingIsSmallHoweverIdsLie) {
       ASSERT_TRUE(
           pages.Allocate({.bytes = 1, .id = id, .location = there}).ok());
       // From there on little room for objects is spare.
-      if (i < 10'000 || i % 64 != 0) continue;
+      if (i < kLeast || i % 64 != 0) continue;
       most = std::max(most, static_cast<double>(pages.Stats().metadata()) /
                                 static_cast<double>(i + 1));
     }
-    EXPECT_LE(most, stride == 1 ? 58 : 62) << "stride " << stride;
+    EXPECT_LE(most, stride == 1 ? 58 : 64) << "stride " << stride;
   }
 }
 
