@@ -41,13 +41,14 @@ class PageHashTable {
   // kNone when there is no such entry. An invalid id is none's.
   [[nodiscard]] uint32_t Find(PageId id) const {
     if (size_ == 0) return kNone;
-    for (size_t at = Home(id);; at = Next(at)) {
+    for (size_t at = Home(id), left = lines_.size();; at = Next(at)) {
       const Line& line = lines_[at];
       // Which of them it is cannot be predicted.
       const unsigned hits = line.Hits(id);
       if (hits != 0) [[likely]]
         return line.numbers[static_cast<size_t>(std::countr_zero(hits))];
-      if (line.passed == 0) return kNone;
+      // All may have been passed, by entries on their way to one another.
+      if (line.passed == 0 || --left == 0) return kNone;
     }
   }
 

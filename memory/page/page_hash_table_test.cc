@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -83,6 +84,24 @@ TEST(PageHashTableTest, AgreesWithAMapWhileItGrowsAndShrinks) {
   }
   Compare(table, model);
   EXPECT_EQ(table.bytes(), 0u);
+}
+
+// Entries may have passed every line, each on its way to another.
+TEST(PageHashTableTest, ASearchEndsThoughEveryLineWasPassed) {
+  std::mt19937_64 random(1);
+  PageHashTable table;
+  std::vector<uint64_t> ids;
+  for (uint64_t step = 0; step < 100'000; ++step) {
+    if (ids.size() < 9) {
+      table.Insert(Number(step), 0);
+      ids.push_back(step);
+    } else {
+      std::swap(ids[random() % ids.size()], ids.back());
+      table.Erase(Number(ids.back()));
+      ids.pop_back();
+    }
+    ASSERT_EQ(table.Find(Number(~step)), PageHashTable::kNone);
+  }
 }
 
 // Sixteen bytes an entry beside a page's 48 are 64.
