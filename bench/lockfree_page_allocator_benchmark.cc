@@ -1,18 +1,35 @@
 // What a frame of 4 KiB costs from LockFreePageAllocator, beside malloc(4096)
 // of whatever library the program runs with (LD_PRELOAD) and the system itself.
-// Time is of one allocation and one free.
+// An item is one allocation and one free.
+//
+//   frame_pairs          one thread, one at a time
+//   frame_batches        4096 in a row, then all back in that order
+//   frame_shuffled       the same, back in another order
+//   frames_exchanged     two threads put each frame in one of 64 places and
+//                        free what they find there; no frame is written to
+//   frames_WORKLOAD      two threads (shared_pool_workloads.h), which write to
+//                        each frame
+//
+//   mmsb                 of a GiB that is all free in the beginning
+//   mmsb fragmented      every second frame of the first half is allocated
+//   mmsb uncached        threads have no caches
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "allocator/lockfree_sync.h"
+#include "bench/allocators/malloc_peers.h"
+#include "bench/allocators/run.h"
+#include "bench/allocators/shared_pool_workloads.h"
+#include "bench/allocators/thread_pair.h"
 #include "benchmark/benchmark.h"
 #include "memory/page/lockfree_page_allocator.h"
 #include "primitives/bytes.h"
@@ -23,25 +40,23 @@ namespace {
 
 constexpr size_t kHeld = 4096;
 
-// A GiB of frames, all free; or, fragmented, every second one of the first half
-// allocated. With SymmetricSync threads have no caches. Calls are inlined, as
-// they are wherever the allocator is called; malloc is in its library.
-template <class Sync>
+// Calls are inlined, as they are wherever the allocator is called.
+template <class Sync, bool kFragmented>
 class Frames {
  public:
-  explicit Frames(bool fragmented)
+  Frames()
       : frames_(*BasicLockFreePageAllocator<Sync>::Create({.bytes = kGiB})) {
-    if (!fragmented) return;
+    if (!kFragmented) return;
     std::vector<void*> all(frames_->frame_count() / 2);
     for (void*& p : all) p = Allocate();
-    for (size_t i = 0; i < all.size(); i += 2) Free(all[i]);
+    for (size_t i = 0; i < all.size(); i += 2) Deallocate(all[i]);
     frames_->DetachThread();
   }
   [[gnu::always_inline]] void* Allocate() {
     const absl::StatusOr<void*> p = frames_->Allocate(0);
     return p.ok() ? *p : nullptr;
   }
-  [[gnu::always_inline]] void Free(void* p) {
+  [[gnu::always_inline]] void Deallocate(void* p) {
     frames_->Free(p, 0).IgnoreError();
   }
 
@@ -49,22 +64,6 @@ class Frames {
   std::unique_ptr<BasicLockFreePageAllocator<Sync>> frames_;
 };
 
-struct FreshFrames : Frames<SystemSync> {
-  FreshFrames() : Frames(false) {}
-};
-struct FragmentedFrames : Frames<SystemSync> {
-  FragmentedFrames() : Frames(true) {}
-};
-struct FreshUncached : Frames<SymmetricSync> {
-  FreshUncached() : Frames(false) {}
-};
-struct FragmentedUncached : Frames<SymmetricSync> {
-  FragmentedUncached() : Frames(true) {}
-};
-struct Malloc {
-  void* Allocate() { return std::malloc(4096); }
-  void Free(void* p) { std::free(p); }
-};
 struct System {
   void* Allocate() {
     void* p = nullptr;
@@ -75,82 +74,78 @@ struct System {
     }
     return p;
   }
-  void Free(void* p) { (void)SystemMapper().Release(p, 4096); }
+  void Deallocate(void* p) { (void)SystemMapper().Release(p, 4096); }
 };
 
 template <class Source>
-Source& Shared() {
-  static Source* const source = new Source();
-  return *source;
-}
-
-// One at a time.
-template <class Source>
-void Pair(benchmark::State& state) {
-  Source& source = Shared<Source>();
+void Pairs(benchmark::State& state) {
+  Source source;
   for (auto _ : state) {
     void* p = source.Allocate();
     benchmark::DoNotOptimize(p);
-    source.Free(p);
+    source.Deallocate(p);
     benchmark::ClobberMemory();
   }
+  state.SetItemsProcessed(state.iterations());
 }
 
-// Many in a row, then all back.
+// Back in the given order.
 template <class Source>
-void Batch(benchmark::State& state) {
-  Source& source = Shared<Source>();
+void TakeManyAndGive(benchmark::State& state,
+                     const std::vector<size_t>& order) {
+  Source source;
   std::vector<void*> held(kHeld);
   for (auto _ : state) {
     for (void*& p : held) p = source.Allocate();
     benchmark::ClobberMemory();
-    for (void* p : held) source.Free(p);
+    for (const size_t i : order) source.Deallocate(held[i]);
   }
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kHeld));
 }
 
-// The same, back in another order.
 template <class Source>
-void Shuffled(benchmark::State& state) {
-  Source& source = Shared<Source>();
-  std::vector<void*> held(kHeld);
+void Exchanged(benchmark::State& state) {
+  constexpr size_t kItems = 100000;
+  std::array<std::atomic<void*>, 64> places = {};
+  RunShared<Source>(state, kItems, [&](ThreadPair&, Source& source, int first) {
+    size_t next = static_cast<size_t>(first) * places.size() / 2;
+    for (size_t i = 0; i < kItems; ++i) {
+      // acq_rel: the frame goes from one thread to the other.
+      void* const other = places[next++ % places.size()].exchange(
+          source.Allocate(), std::memory_order_acq_rel);
+      if (other != nullptr) source.Deallocate(other);
+    }
+  });
+}
+
+template <class Source>
+void Register(const std::string& name) {
   std::vector<size_t> order(kHeld);
   for (size_t i = 0; i < kHeld; ++i) order[i] = i;
-  std::shuffle(order.begin(), order.end(), std::mt19937_64(1));
-  for (auto _ : state) {
-    for (void*& p : held) p = source.Allocate();
-    benchmark::ClobberMemory();
-    for (const size_t i : order) source.Free(held[i]);
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(kHeld));
+  benchmark::RegisterBenchmark("frame_pairs/" + name, Pairs<Source>);
+  benchmark::RegisterBenchmark("frame_batches/" + name, TakeManyAndGive<Source>,
+                               order);
+  std::ranges::shuffle(order, std::mt19937_64(1));
+  benchmark::RegisterBenchmark("frame_shuffled/" + name,
+                               TakeManyAndGive<Source>, order);
 }
 
-// Each frame is freed by whichever thread finds it.
 template <class Source>
-void HandOver(benchmark::State& state) {
-  static std::atomic<void*> places[64] = {};
-  Source& source = Shared<Source>();
-  size_t next = static_cast<size_t>(state.thread_index()) * 32;
-  for (auto _ : state) {
-    // acq_rel: the frame goes from one thread to the other.
-    void* const other = places[next++ % 64].exchange(source.Allocate(),
-                                                     std::memory_order_acq_rel);
-    if (other != nullptr) source.Free(other);
-  }
+void RegisterBoth(const std::string& name) {
+  Register<Source>(name);
+  benchmark::RegisterBenchmark("frames_exchanged/" + name, Exchanged<Source>)
+      ->UseManualTime();
+  RegisterSharedPool<Source>(name, "frames");
 }
-
-#define MMSB_FRAME_BENCHMARKS(Source)                                 \
-  BENCHMARK(Pair<Source>)->Threads(1)->Threads(2)->UseRealTime();     \
-  BENCHMARK(Batch<Source>)->Threads(1)->Threads(2)->UseRealTime();    \
-  BENCHMARK(Shuffled<Source>)->Threads(1)->Threads(2)->UseRealTime(); \
-  BENCHMARK(HandOver<Source>)->Threads(2)->UseRealTime()
-
-MMSB_FRAME_BENCHMARKS(FreshFrames);
-MMSB_FRAME_BENCHMARKS(FragmentedFrames);
-MMSB_FRAME_BENCHMARKS(FreshUncached);
-MMSB_FRAME_BENCHMARKS(FragmentedUncached);
-MMSB_FRAME_BENCHMARKS(Malloc);
-MMSB_FRAME_BENCHMARKS(System);
 
 }  // namespace
 }  // namespace mmsb
+
+int main(int argc, char** argv) {
+  mmsb::RegisterBoth<mmsb::Frames<mmsb::SystemSync, false>>("mmsb");
+  mmsb::RegisterBoth<mmsb::Frames<mmsb::SystemSync, true>>("mmsb fragmented");
+  mmsb::RegisterBoth<mmsb::Frames<mmsb::SymmetricSync, false>>("mmsb uncached");
+  mmsb::RegisterBoth<mmsb::HeapBlocks<mmsb::Malloc, 4096>>(mmsb::Malloc::kName);
+  mmsb::Register<mmsb::System>("mmap");
+  return mmsb::RunBenchmarks(argc, argv);
+}

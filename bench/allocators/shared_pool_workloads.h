@@ -115,15 +115,18 @@ void SharedEmptiedAndRefilled(benchmark::State& state) {
   });
 }
 
+// Workloads' names begin with `prefix`.
 template <class Pool>
-void RegisterSharedPool(const std::string& name) {
+void RegisterSharedPool(const std::string& name,
+                        const std::string& prefix = "shared") {
   const auto add = [&](const char* workload, auto* run) {
-    benchmark::RegisterBenchmark(workload + ("/" + name), run)->UseManualTime();
+    benchmark::RegisterBenchmark(prefix + workload + "/" + name, run)
+        ->UseManualTime();
   };
-  add("shared_own_pairs", SharedOwnPairs<Pool>);
-  add("shared_own_bursts", SharedOwnBursts<Pool>);
-  add("shared_handed_over", SharedHandedOver<Pool>);
-  add("shared_emptied", SharedEmptiedAndRefilled<Pool>);
+  add("_own_pairs", SharedOwnPairs<Pool>);
+  add("_own_bursts", SharedOwnBursts<Pool>);
+  add("_handed_over", SharedHandedOver<Pool>);
+  add("_emptied", SharedEmptiedAndRefilled<Pool>);
 }
 
 }  // namespace mmsb
