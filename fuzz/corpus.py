@@ -135,8 +135,8 @@ def slab():
     ends += k.AllocateMany(64, 63) + k.Replace() + k.Purge() + k.DeallocateNewest(63) * 3 + k.Decay(1)
     return {
         "empty": b"",
-        "elsewhere": k.make() + cross * 3,
-        "elsewhere-checked": k.make(checked=1) + cross * 3,
+        "elsewhere": k.make() + cross,
+        "elsewhere-checked": k.make(checked=1) + cross,
         "ends": k.make() + ends * 2,
         "ends-checked": k.make(checked=1) + ends * 2,
         "every": k.make() + every * 2,
@@ -150,7 +150,7 @@ def slab():
         "faults-for-long": k.make() + k.FailMapper(0, 3) + a(64, 8) * 4 + k.FailMapper(2, 3) + a(1 << 16, 8) * 4 + k.Purge() * 3,
         "zeroed-again": k.make() + (k.AllocateZeroed(190, 8) + k.Deallocate(0)) * 4 + (k.AllocateZeroed(1 << 16, 8) + k.Deallocate(0)) * 3,
         "decays": k.make() + (k.AllocateMany(180, 63) * 3 + k.DeallocateNewest(63) * 3 + k.Decay(1)) * 3,
-    } | {f"churn-{seed}": k.make(checked=seed % 2) + k.churn(seed, 80, mixed) for seed in range(1, 10)}
+    } | {f"churn-{seed}": k.make(checked=seed % 2) + k.churn(seed, 36, mixed) for seed in range(1, 19)}
 
 
 def lockfree_pool():

@@ -23,8 +23,12 @@
 #include "allocator/testing/block_ledger.h"
 #include "fuzz/program.h"
 #include "memory/page/testing/other_thread.h"
+#include "primitives/bytes.h"
 #include "primitives/os_clock.h"
+#include "primitives/os_memory.h"
+#include "primitives/sanitizer.h"
 #include "primitives/testing/faulty_mapper.h"
+#include "primitives/testing/kept_mapper.h"
 
 namespace mmsb {
 namespace {
@@ -56,13 +60,27 @@ static_assert(std::size(kOps) == Op::kOpCount);
 
 // The system may have more than a test should take: beyond this it has nothing.
 constexpr size_t kSystemBytes = size_t{4} << 20;
+// Address space that programs have one after the other: four chunks.
+constexpr size_t kKeptBytes = 64 * kMiB;
 // To make a thread takes long.
 constexpr size_t kMaxReplaced = 2;
 
-// One for all programs, so that its caches outlive allocators.
+// One for all programs, so that its caches outlive allocators; null until one
+// has steps for it.
 std::unique_ptr<OtherThread>& Other() {
-  static std::unique_ptr<OtherThread> other = std::make_unique<OtherThread>();
+  static std::unique_ptr<OtherThread> other;
   return other;
+}
+
+// Of memory without access AddressSanitizer sees what the system does.
+MemoryMapper& Mapper() {
+  if constexpr (!kAddressSanitizer) return SystemMapper();
+  static KeptMapper kept(kKeptBytes);
+  return kept;
+}
+
+bool ChangesThread(const Program::Step& step) {
+  return step.op == Op::kElsewhere || step.op == Op::kReplace;
 }
 
 template <class Policy>
@@ -71,13 +89,32 @@ class Model {
   explicit Model(FaultyMapper& mapper) : mapper_(mapper) {}
 
   std::string Run(const Program& program) {
-    for (size_t i = 0; i < program.steps.size(); ++i) {
-      std::string error = Perform(program.steps[i]);
-      if (error.empty()) error = Compare();
+    const std::vector<Program::Step>& steps = program.steps;
+    std::string error;
+    size_t i = 0;
+    const auto one_step = [&] {
+      error = Perform(steps[i]);
+      if (error.empty() && i % 4 == 3) error = Compare();
+      if (error.empty() && i % 8 == 7) error = CompareSizes();
       if (error.empty() && i % 32 == 31) error = ledger_.Check();
-      if (!error.empty()) return AtStep(i, error);
+      if (!error.empty()) error = AtStep(i, error);
+      ++i;
+    };
+    while (error.empty() && i < steps.size()) {
+      if (ChangesThread(steps[i])) {
+        one_step();
+        continue;
+      }
+      // To hand over takes longer than a step, so all that are done on one
+      // thread go to it together.
+      Call([&] {
+        while (error.empty() && i < steps.size() && !ChangesThread(steps[i])) {
+          one_step();
+        }
+      });
     }
-    std::string error = Drain();
+    if (!error.empty()) return error;
+    error = Drain();
     return error.empty() ? "" : "at the end: " + error;
   }
 
@@ -123,16 +160,15 @@ class Model {
         if (live_.empty()) return "";
         return Reallocate(step.a % live_.size(), step.b);
       case Op::kPurge:
-        Call([&] { static_cast<void>(slab_.Purge()); });
+        static_cast<void>(slab_.Purge());
         return "";
       case Op::kElsewhere:
         elsewhere_ = !elsewhere_;
-        was_elsewhere_ = true;
         return "";
       case Op::kReplace:
-        if (replaced_++ < kMaxReplaced) {
-          Other() = nullptr;  // the old one has ended, with what it kept
-          Other() = std::make_unique<OtherThread>();
+        if (keeps_elsewhere_ && replaced_++ < kMaxReplaced) {
+          Other() = nullptr;  // it has ended, with what it kept
+          keeps_elsewhere_ = false;
         }
         return "";
       case Op::kDecay:
@@ -150,11 +186,13 @@ class Model {
   // On this thread or the other one.
   template <class Work>
   void Call(Work work) {
-    if (elsewhere_) {
-      Other()->Run(work);
-    } else {
+    if (!elsewhere_) {
       work();
+      return;
     }
+    if (Other() == nullptr) Other() = std::make_unique<OtherThread>();
+    keeps_elsewhere_ = true;
+    Other()->Run(work);
   }
 
   template <class Work>
@@ -163,8 +201,7 @@ class Model {
                           committed_ > 4 * kSystemBytes;
     if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
     const uint64_t failed = mapper_.failures();
-    SizedBlock block{};
-    Call([&] { block = allocate(); });
+    const SizedBlock block = allocate();
     const bool refused = mapper_.failures() != failed;
     if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
     if (block.data == nullptr) {
@@ -203,13 +240,11 @@ class Model {
     std::string error = ledger_.Remove(block.p);
     if (!error.empty()) return error;
     block_bytes_ -= slab_.UsableSize(block.p);
-    Call([&] {
-      if (sized) {
-        slab_.Deallocate(block.p, block.bytes, block.alignment);
-      } else {
-        slab_.Deallocate(block.p);
-      }
-    });
+    if (sized) {
+      slab_.Deallocate(block.p, block.bytes, block.alignment);
+    } else {
+      slab_.Deallocate(block.p);
+    }
     return "";
   }
 
@@ -224,10 +259,8 @@ class Model {
     const auto* const data = static_cast<const unsigned char*>(block.p);
     const std::vector<unsigned char> contents(data, data + common);
     if (too_much) mapper_.FailFrom(0, kForEver, ENOMEM);
-    void* p = nullptr;
-    Call([&] {
-      p = slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
-    });
+    void* const p =
+        slab_.Reallocate(block.p, block.bytes, bytes, block.alignment);
     if (too_much) mapper_.FailFrom(0, 0, ENOMEM);
     if (p != nullptr) {
       const bool may_move =
@@ -283,6 +316,11 @@ class Model {
     for (const auto& [name, holds] : facts) {
       if (!holds) return std::string("wrong counter: ") + name;
     }
+    return "";
+  }
+
+  // Reads the counts of every class once more.
+  std::string CompareSizes() {
     const SizeHistogram sizes = slab_.Histogram();
     return sizes.allocations() - sizes.deallocations() == live_.size()
                ? ""
@@ -292,22 +330,28 @@ class Model {
   std::string Drain() {
     mapper_.FailFrom(0, 0, ENOMEM);
     std::string error = ledger_.Check();
-    while (error.empty() && !live_.empty()) {
-      error = Deallocate(live_.size() - 1, true);
-    }
+    Call([&] {
+      while (error.empty() && !live_.empty()) {
+        error = Deallocate(live_.size() - 1, true);
+      }
+    });
     if (!error.empty()) return error;
-    if (was_elsewhere_) {
+    if (keeps_elsewhere_) {
       elsewhere_ = true;
       Call([&] { slab_.Purge(); });
       elsewhere_ = false;
     }
     slab_.Purge();
-    // A decommit that failed is tried again.
-    slab_.Purge();
-    const AllocatorStats stats = slab_.Stats();
+    AllocatorStats stats = slab_.Stats();
+    if (stats.committed() != stats.metadata()) {
+      // A decommit that failed is tried again.
+      slab_.Purge();
+      stats = slab_.Stats();
+    }
     if (stats.live() != 0) return "live blocks that nobody has";
     if (stats.committed() != stats.metadata()) return "memory is kept";
-    return Compare();
+    error = Compare();
+    return error.empty() ? CompareSizes() : error;
   }
 
   static constexpr uint64_t kForEver = std::numeric_limits<uint64_t>::max() / 2;
@@ -319,10 +363,10 @@ class Model {
   BlockLedger ledger_;
   std::vector<Block> live_;
   size_t block_bytes_ = 0;
-  size_t committed_ = 0;  // bytes, after the last step
+  size_t committed_ = 0;  // bytes, at the last comparison
   uint64_t failures_ = 0;
-  bool elsewhere_ = false;      // calls are made on the other thread
-  bool was_elsewhere_ = false;  // some were, so it may keep blocks
+  bool elsewhere_ = false;        // steps are done on the other thread
+  bool keeps_elsewhere_ = false;  // some were, so it may keep blocks
   size_t replaced_ = 0;
 };
 
@@ -331,7 +375,7 @@ class Model {
 const ProgramKind kSlabProgram = {"Slab", kSetup, kOps, RunSlabProgram};
 
 std::string RunSlabProgram(const Program& program) {
-  FaultyMapper mapper;
+  FaultyMapper mapper(Mapper());
   std::string error = program.setup[0] % 2 == 0
                           ? Model<Unchecked>(mapper).Run(program)
                           : Model<Checked>(mapper).Run(program);
