@@ -54,19 +54,25 @@ static_assert(std::size(kOps) == Op::kOpCount);
 constexpr uint64_t kCheckedFlag = 1;
 constexpr uint64_t kSymmetricFlag = 2;
 constexpr uint64_t kAtOnceFlag = 4;
-// Turns cost a hundred times what they do on one thread, so that few inputs
-// have them, and few steps of these.
+// Turns cost many times what they do on one thread, so that few inputs have
+// them, and few steps of these.
 constexpr uint64_t kThreadsMask = 0xF0;
 constexpr uint64_t kThreadsFlags = 0xA0;
 constexpr size_t kMaxTurns = 32;
 constexpr size_t kMaxReplaced = 3;
 constexpr size_t kThreads = 3;
 
-// The threads beside the first, of all programs.
+// The threads beside the first, of all programs; null until one needs them.
 std::array<std::unique_ptr<OtherThread>, kThreads - 1>& OtherThreads() {
-  static std::array<std::unique_ptr<OtherThread>, kThreads - 1> threads = {
-      std::make_unique<OtherThread>(), std::make_unique<OtherThread>()};
+  static std::array<std::unique_ptr<OtherThread>, kThreads - 1> threads;
   return threads;
+}
+
+// Number 1 or 2.
+OtherThread& Other(size_t thread) {
+  std::unique_ptr<OtherThread>& other = OtherThreads()[thread - 1];
+  if (other == nullptr) other = std::make_unique<OtherThread>();
+  return *other;
 }
 
 // Steps of one thread after the other's, with the model looking on.
@@ -78,36 +84,49 @@ class Turns {
   std::string Run(const Program& program) {
     const size_t steps = threads_ ? std::min(program.steps.size(), kMaxTurns)
                                   : program.steps.size();
-    for (size_t i = 0; i < steps; ++i) {
-      std::string error = Perform(program.steps[i]);
-      if (error.empty()) error = Compare();
-      if (!error.empty()) return AtStep(i, error);
+    std::string error;
+    for (size_t i = 0; error.empty() && i < steps;) {
+      // To hand over takes longer than a step, so what one thread does in a
+      // row goes to it together.
+      const size_t thread = ThreadOf(program.steps[i]);
+      const auto in_a_row = [&] {
+        do {
+          error = Perform(program.steps[i]);
+          if (error.empty()) error = Compare();
+          if (!error.empty()) error = AtStep(i, error);
+          ++i;
+        } while (error.empty() && i < steps &&
+                 ThreadOf(program.steps[i]) == thread);
+      };
+      if (thread == 0) {
+        in_a_row();
+      } else {
+        used_[thread - 1] = true;
+        Other(thread).Run(in_a_row);
+      }
     }
-    std::string error = ledger_.Check();
+    if (!error.empty()) return error;
+    error = ledger_.Check();
     while (error.empty() && !live_.empty()) {
-      error = Deallocate(0, live_.size() - 1, false);
+      error = Deallocate(live_.size() - 1, false);
     }
     if (error.empty()) error = Compare();
     // What a thread gave back, the first one finds.
     for (size_t i = 0; error.empty() && i < pool_.capacity(); ++i) {
-      error = Allocate(
-          0, [this] { return pool_.Allocate(); }, true, pool_.block_size());
+      error = AllocateOne();
     }
     while (error.empty() && !live_.empty()) {
-      error = Deallocate(0, live_.size() - 1, false);
+      error = Deallocate(live_.size() - 1, false);
     }
     return error.empty() ? "" : "at the end: " + error;
   }
 
  private:
-  template <class Work>
-  void On(uint64_t thread, Work work) {
-    const size_t index = threads_ ? thread % kThreads : 0;
-    if (index == 0) {
-      work();
-    } else {
-      OtherThreads()[index - 1]->Run(work);
-    }
+  // Who does a step; a thread does not end itself.
+  size_t ThreadOf(const Program::Step& step) const {
+    const bool first =
+        !threads_ || step.op == Op::kAllocateSized || step.op == Op::kReplace;
+    return first ? 0 : step.a % kThreads;
   }
 
   std::string Perform(const Program::Step& step) {
@@ -115,46 +134,45 @@ class Turns {
     switch (step.op) {
       case Op::kAllocate:
         for (uint64_t i = 0; i <= step.b % 32 && error.empty(); ++i) {
-          error = Allocate(
-              step.a, [this] { return pool_.Allocate(); }, true,
-              pool_.block_size());
+          error = AllocateOne();
         }
         return error;
       case Op::kAllocateSized:
-        return Allocate(
-            0, [&] { return pool_.Allocate(step.a, step.b); },
-            step.a <= pool_.block_size() && std::has_single_bit(step.b) &&
-                step.b <= pool_.alignment(),
-            step.a);
+        return Took(pool_.Allocate(step.a, step.b),
+                    step.a <= pool_.block_size() &&
+                        std::has_single_bit(step.b) &&
+                        step.b <= pool_.alignment(),
+                    step.a);
       case Op::kDeallocate:
       case Op::kDeallocateId:
         if (live_.empty()) return "";
-        return Deallocate(step.a, step.b % live_.size(),
-                          step.op == Op::kDeallocateId);
+        return Deallocate(step.b % live_.size(), step.op == Op::kDeallocateId);
       case Op::kDeallocateMany:
         for (uint64_t i = 0; i <= step.b % 32 && !live_.empty(); ++i) {
-          error = Deallocate(step.a, live_.size() - 1, false);
+          error = Deallocate(live_.size() - 1, false);
           if (!error.empty()) return error;
         }
         return "";
       case Op::kDetach:
-        On(step.a, [this] { pool_.DetachThread(); });
+        pool_.DetachThread();
         return "";
-      default:
-        if (threads_ && replaced_++ < kMaxReplaced) {
-          auto& other = OtherThreads()[step.a % (kThreads - 1)];
-          other = nullptr;
-          other = std::make_unique<OtherThread>();
+      default: {
+        const size_t other = step.a % (kThreads - 1);
+        if (used_[other] && replaced_++ < kMaxReplaced) {
+          OtherThreads()[other] = nullptr;
+          used_[other] = false;
         }
         return "";
+      }
     }
   }
 
-  // Of a block that `call` returns, `usable` bytes are the caller's.
-  template <class Call>
-  std::string Allocate(uint64_t thread, Call call, bool fits, size_t usable) {
-    void* p = nullptr;
-    On(thread, [&] { p = call(); });
+  std::string AllocateOne() {
+    return Took(pool_.Allocate(), true, pool_.block_size());
+  }
+
+  // What Allocate() returned. Of a block `usable` bytes are the caller's.
+  std::string Took(void* p, bool fits, size_t usable) {
     if (p == nullptr) {
       ++failures_;
       if (!fits || live_.size() == pool_.capacity()) return "";
@@ -168,19 +186,17 @@ class Turns {
     return ledger_.Add(p, usable, pool_.alignment());
   }
 
-  std::string Deallocate(uint64_t thread, size_t index, bool by_id) {
+  std::string Deallocate(size_t index, bool by_id) {
     void* const p = live_[index];
     live_[index] = live_.back();
     live_.pop_back();
     std::string error = ledger_.Remove(p);
     if (!error.empty()) return error;
-    On(thread, [&] {
-      if (by_id) {
-        pool_.Deallocate(pool_.IdOf(p));
-      } else {
-        pool_.Deallocate(p);
-      }
-    });
+    if (by_id) {
+      pool_.Deallocate(pool_.IdOf(p));
+    } else {
+      pool_.Deallocate(p);
+    }
     return "";
   }
 
@@ -206,6 +222,7 @@ class Turns {
 
   Pool& pool_;
   const bool threads_;
+  std::array<bool, kThreads - 1> used_ = {};  // of the other threads
   size_t replaced_ = 0;
   BlockLedger ledger_;
   std::vector<void*> live_;
@@ -226,10 +243,10 @@ std::string RunAtOnce(Pool& pool, const Program& program) {
   std::array<Worker, kThreads> workers;
   const auto each = [&](auto work) {
     for (size_t t = 1; t < kThreads; ++t) {
-      OtherThreads()[t - 1]->Begin([&, t] { work(t); });
+      Other(t).Begin([&, t] { work(t); });
     }
     work(0);
-    for (const auto& other : OtherThreads()) other->Await();
+    for (size_t t = 1; t < kThreads; ++t) Other(t).Await();
   };
   const auto take = [&](size_t t) {
     void* const p = pool.Allocate();
