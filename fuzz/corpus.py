@@ -258,12 +258,13 @@ def lockfree_page_allocator():
         "all-single": k.make(frames=320) + k.AllocateSingles(63, 0) * 6 + k.FreeNewest(63, 0) * 3 + k.AllocateSingles(63, 0) * 4,
         "all-huge": k.make(frames=1024) + k.Allocate(10, 0) * 3 + k.Free(0, 0) + k.Allocate(10, 0) + k.Purge(),
         "halves": k.make(frames=513) + k.Allocate(10, 0) + k.FreeHalf(0, 0) * 9 + k.Allocate(9, 0) + k.Allocate(8, 0),
-        "wrong": k.make(frames=130) + orders + b"".join(k.FreeWrong(n, 2 * m) for n in (0, 1, 64, 130, 131, 255) for m in range(12)),
+        "wrong": k.make(frames=130) + orders + b"".join(k.FreeWrong(n, 2 * m) for n in (0, 64, 131) for m in range(12)),
+        "wrong-inside": k.make(frames=130) + orders + b"".join(k.FreeWrong(n, 2 * m) for n in (1, 130, 255) for m in range(12)),
         "half-free": k.make(frames=130) + k.Allocate(3, 0) * 9 + k.FreeHalf(0, 0) + b"".join(k.FreeWrong(n, 6) for n in range(0, 130, 4)),
         "stolen": k.make(frames=128, flags=threads) + (k.AllocateSingles(63, 0) + k.FreeNewest(63, 1) + k.AllocateSingles(63, 0) * 2 + k.FreeNewest(63, 0) * 2) * 2,
-        "at-once": k.make(frames=600, flags=threads | at_once) + k.churn(3, 120, mixed),
+        "at-once": k.make(frames=600, flags=threads | at_once) + k.churn(3, 55, mixed),
         "purged": k.make(frames=1100 - 1) + (k.Allocate(10, 0) * 2 + k.FreeNewest(2, 0) + k.Purge() + k.AllocateSingles(3, 0)) * 2,
-    } | {f"churn-{s}": k.make(frames=(100, 500, 512, 1000)[s % 4], flags=s % 2) + k.churn(s, 100, mixed) for s in range(1, 9)}
+    } | {f"churn-{s}": k.make(frames=(100, 500, 512, 1000)[s % 4], flags=s % 2) + k.churn(s, 55, mixed) for s in range(1, 17)}
 
 
 def delta():

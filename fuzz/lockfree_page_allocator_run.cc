@@ -8,7 +8,6 @@
 #include <iterator>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,7 +18,11 @@
 #include "memory/page/lockfree_page_allocator.h"
 #include "memory/page/testing/locked_page_allocator.h"
 #include "memory/page/testing/other_thread.h"
+#include "primitives/bytes.h"
+#include "primitives/os_memory.h"
+#include "primitives/poison.h"
 #include "primitives/sanitizer.h"
+#include "primitives/testing/kept_mapper.h"
 
 namespace mmsb {
 namespace {
@@ -54,25 +57,49 @@ constexpr uint64_t kAtOnceFlag = 2;
 
 int OrderOf(uint64_t a) { return static_cast<int>(a % 12) - 1; }
 
+// Of memory without access AddressSanitizer sees what the system does.
+MemoryMapper& Mapper() {
+  if constexpr (!kAddressSanitizer) return SystemMapper();
+  static KeptMapper kept(8 * kMiB);
+  return kept;
+}
+
+// The thread beside the first, of all programs that have steps for it.
+OtherThread& Other() {
+  static OtherThread other;
+  return other;
+}
+
 // One allocator beside the other; the locked one follows to wherever the other
 // took a run.
 class Pair {
  public:
   Pair(size_t frames, bool threads)
-      : other_(threads ? std::make_unique<OtherThread>() : nullptr),
+      : threads_(threads),
         real_(*LockFreePageAllocator::Create(
-            {.bytes = frames * kFrameBytes, .max_threads = 2})),
+            {.bytes = frames * kFrameBytes, .max_threads = 2}, Mapper())),
         model_(*LockedPageAllocator::Create({.bytes = frames * kFrameBytes})) {}
 
   std::string Run(const Program& program) {
-    for (size_t i = 0; i < program.steps.size(); ++i) {
-      std::string error = Perform(program.steps[i]);
-      if (error.empty() && i % 16 == 15) error = Counts();
-      if (!error.empty()) return AtStep(i, error);
+    const std::vector<Program::Step>& steps = program.steps;
+    std::string error;
+    for (size_t i = 0; error.empty() && i < steps.size();) {
+      // To hand over takes longer than a step, so what one thread does in a
+      // row goes to it together.
+      const bool other = OnOther(steps[i]);
+      On(other, [&] {
+        do {
+          error = Perform(steps[i]);
+          if (error.empty() && i % 16 == 15) error = Counts();
+          if (!error.empty()) error = AtStep(i, error);
+          ++i;
+        } while (error.empty() && i < steps.size() &&
+                 OnOther(steps[i]) == other);
+      });
     }
-    std::string error = Compare();
-    while (error.empty() && !runs_.empty())
-      error = FreeRun(runs_.size() - 1, 0);
+    if (!error.empty()) return error;
+    error = Compare();
+    while (error.empty() && !runs_.empty()) error = FreeRun(runs_.size() - 1);
     if (error.empty()) error = Compare();
     if (error.empty() && real_->FreeFrames() != real_->frame_count()) {
       error = "frames were lost";
@@ -86,28 +113,34 @@ class Pair {
     int order;
   };
 
+  // Who does a step. To recover, each thread is asked in turn.
+  bool OnOther(const Program::Step& step) const {
+    return threads_ && step.op != Op::kRecover && step.b % 2 != 0;
+  }
+
   template <class Work>
-  void On(uint64_t b, Work work) {
-    if (other_ != nullptr && b % 2 != 0) {
-      other_->Run(work);
-    } else {
+  void On(bool other, Work work) {
+    if (!other) {
       work();
+      return;
     }
+    used_other_ = true;
+    Other().Run(work);
   }
 
   std::string Perform(const Program::Step& step) {
     std::string error;
     switch (step.op) {
       case Op::kAllocate:
-        return Allocate(OrderOf(step.a), step.b);
+        return Allocate(OrderOf(step.a));
       case Op::kAllocateSingles:
         for (uint64_t i = 0; i < step.a % 64 && error.empty(); ++i) {
-          error = Allocate(0, step.b);
+          error = Allocate(0);
         }
         return error;
       case Op::kFree:
         if (runs_.empty()) return "";
-        return FreeRun(step.a % runs_.size(), step.b);
+        return FreeRun(step.a % runs_.size());
       case Op::kFreeHalf: {
         if (runs_.empty()) return "";
         FrameRun& run = runs_[step.a % runs_.size()];
@@ -115,32 +148,31 @@ class Pair {
         const size_t lower = run.offset;
         run.offset += (kFrameBytes << run.order) / 2;
         --run.order;
-        return Free(lower, run.order, step.b);
+        return Free(lower, run.order);
       }
       case Op::kFreeNewest:
         for (uint64_t i = 0; i < step.a % 64 && !runs_.empty(); ++i) {
-          error = FreeRun(runs_.size() - 1, step.b);
+          error = FreeRun(runs_.size() - 1);
           if (!error.empty()) return error;
         }
         return "";
       case Op::kFreeWrong:
         return FreeWrong(step.a % (2 * real_->frame_count() + 1) * kFrameBytes,
-                         OrderOf(step.b / 2), step.b);
+                         OrderOf(step.b / 2));
       case Op::kPurge:
         return real_->Purge().ok() ? "" : "Purge failed";
       case Op::kRecover:
         return Recover();
       case Op::kDetach:
-        On(step.b, [this] { real_->DetachThread(); });
+        real_->DetachThread();
         return "";
       default:
         return Compare();
     }
   }
 
-  std::string Allocate(int order, uint64_t thread) {
-    absl::StatusOr<void*> p = nullptr;
-    On(thread, [&] { p = real_->Allocate(order); });
+  std::string Allocate(int order) {
+    const absl::StatusOr<void*> p = real_->Allocate(order);
     if (!IsFrameOrder(order)) {
       return p.status() == model_->Allocate(order).status()
                  ? ""
@@ -163,26 +195,28 @@ class Pair {
     }
     if (!real_->Owns(*p)) return "a run that is not owned";
     // The first and last bytes, which must be the caller's.
-    std::memset(*p, order, 16);
-    std::memset(static_cast<std::byte*>(*p) + (kFrameBytes << order) - 16, 1,
-                16);
+    auto* const first = static_cast<std::byte*>(*p);
+    std::byte* const last = first + (kFrameBytes << order) - 1;
+    if constexpr (kPoisonReported) {
+      // To write would take a page fault each.
+      if (IsPoisoned(first) || IsPoisoned(last)) return "a run without access";
+    } else {
+      *first = *last = std::byte{1};
+    }
     runs_.push_back({offset, order});
     return "";
   }
 
-  std::string FreeRun(size_t index, uint64_t thread) {
+  std::string FreeRun(size_t index) {
     const FrameRun run = runs_[index];
     runs_[index] = runs_.back();
     runs_.pop_back();
-    return Free(run.offset, run.order, thread);
+    return Free(run.offset, run.order);
   }
 
-  std::string Free(size_t offset, int order, uint64_t thread) {
-    absl::Status status;
-    On(thread, [&] {
-      status =
-          real_->Free(static_cast<std::byte*>(real_->region()) + offset, order);
-    });
+  std::string Free(size_t offset, int order) {
+    const absl::Status status =
+        real_->Free(static_cast<std::byte*>(real_->region()) + offset, order);
     const absl::Status expected =
         model_->Free(static_cast<std::byte*>(model_->region()) + offset, order);
     return status == expected
@@ -191,8 +225,10 @@ class Pair {
   }
 
   // What a wrong Free frees after all is another's run: those are forgotten.
-  std::string FreeWrong(size_t offset, int order, uint64_t thread) {
-    std::string error = Free(offset, order, thread);
+  std::string FreeWrong(size_t offset, int order) {
+    const size_t free = model_->FreeFrames();
+    std::string error = Free(offset, order);
+    if (model_->FreeFrames() == free) return error;
     const std::vector<uint64_t> bitmap = model_->Bitmap();
     std::erase_if(runs_, [&](const FrameRun& run) {
       const size_t first = run.offset / kFrameBytes;
@@ -224,9 +260,8 @@ class Pair {
   }
 
   void Detach() {
-    for (const uint64_t thread : {0, 1}) {
-      On(thread, [this] { real_->DetachThread(); });
-    }
+    real_->DetachThread();
+    if (used_other_) Other().Run([this] { real_->DetachThread(); });
   }
 
   std::string Counts() {
@@ -251,7 +286,8 @@ class Pair {
     return Counts();
   }
 
-  std::unique_ptr<OtherThread> other_;
+  const bool threads_;
+  bool used_other_ = false;
   std::unique_ptr<LockFreePageAllocator> real_;
   std::unique_ptr<LockedPageAllocator> model_;
   std::vector<FrameRun> runs_;
@@ -262,44 +298,43 @@ class Pair {
 // each with runs of its own.
 std::string RunAtOnce(size_t frames, const Program& program) {
   const auto pages = *LockFreePageAllocator::Create(
-      {.bytes = frames * kFrameBytes, .max_threads = 2});
+      {.bytes = frames * kFrameBytes, .max_threads = 2}, Mapper());
   bool failed[2] = {};
-  std::vector<std::thread> threads;
-  for (size_t t = 0; t < 2; ++t) {
-    threads.emplace_back([&, t] {
-      std::vector<std::pair<void*, int>> runs;
-      const auto take = [&](int order) {
-        const absl::StatusOr<void*> p = pages->Allocate(order);
-        if (!p.ok()) return;
-        std::memset(*p, static_cast<int>(t), 64);
-        runs.emplace_back(*p, order);
-      };
-      const auto give = [&](uint64_t index) {
-        if (runs.empty()) return;
-        std::swap(runs[index % runs.size()], runs.back());
-        const auto* const bytes =
-            static_cast<const unsigned char*>(runs.back().first);
-        failed[t] = failed[t] || bytes[0] != t || bytes[63] != t;
-        failed[t] = failed[t] ||
-                    !pages->Free(runs.back().first, runs.back().second).ok();
-        runs.pop_back();
-      };
-      for (const Program::Step& step : program.steps) {
-        if (step.b % 2 != t) continue;
-        if (step.op == Op::kAllocate) take(OrderOf(step.a));
-        if (step.op == Op::kFree) give(step.a);
-        if (step.op == Op::kDetach) pages->DetachThread();
-        if (step.op == Op::kPurge) failed[t] |= !pages->Purge().ok();
-        for (uint64_t i = 0; i < step.a % 64; ++i) {
-          if (step.op == Op::kAllocateSingles) take(0);
-          if (step.op == Op::kFreeNewest) give(runs.size() - 1);
-        }
+  const auto steps_of = [&](size_t t) {
+    std::vector<std::pair<void*, int>> runs;
+    const auto take = [&](int order) {
+      const absl::StatusOr<void*> p = pages->Allocate(order);
+      if (!p.ok()) return;
+      std::memset(*p, static_cast<int>(t), 64);
+      runs.emplace_back(*p, order);
+    };
+    const auto give = [&](uint64_t index) {
+      if (runs.empty()) return;
+      std::swap(runs[index % runs.size()], runs.back());
+      const auto* const bytes =
+          static_cast<const unsigned char*>(runs.back().first);
+      failed[t] = failed[t] || bytes[0] != t || bytes[63] != t;
+      failed[t] =
+          failed[t] || !pages->Free(runs.back().first, runs.back().second).ok();
+      runs.pop_back();
+    };
+    for (const Program::Step& step : program.steps) {
+      if (step.b % 2 != t) continue;
+      if (step.op == Op::kAllocate) take(OrderOf(step.a));
+      if (step.op == Op::kFree) give(step.a);
+      if (step.op == Op::kDetach) pages->DetachThread();
+      if (step.op == Op::kPurge) failed[t] |= !pages->Purge().ok();
+      for (uint64_t i = 0; i < step.a % 64; ++i) {
+        if (step.op == Op::kAllocateSingles) take(0);
+        if (step.op == Op::kFreeNewest) give(runs.size() - 1);
       }
-      while (!runs.empty()) give(0);
-      pages->DetachThread();
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+    }
+    while (!runs.empty()) give(0);
+    pages->DetachThread();
+  };
+  Other().Begin([&] { steps_of(1); });
+  steps_of(0);
+  Other().Await();
   if (failed[0] || failed[1]) return "a run was not its owner's";
   if (pages->FreeFrames() != pages->frame_count()) return "frames were lost";
   const absl::Status status = pages->CheckInvariants();
