@@ -226,19 +226,19 @@ def page_allocator():
         "empty": b"",
         "every": k.make(alignment_log2=6) + every * 2,
         "sizes": k.make(alignment_log2=12) + b"".join(a(n) for n in (0, 1, 4095, 4096, 4097, BIG - 1, BIG - 100, 1 << 63)),
-        "ids": k.make(alignment_log2=3) + ids + a(8) * 70 + k.Free(3) * 40 + ids,
+        "ids": k.make(alignment_log2=3) + ids + a(8) * 22 + k.Free(3) * 12 + ids,
         "places": k.make(alignment_log2=4) + b"".join(k.AllocateAt(50, n) for n in range(8)) + k.Snapshot() + k.Free(2) * 4 + k.Snapshot(),
         "quota": k.make(quota_bytes=512, alignment_log2=6) + a(60) * 10 + k.Free(0) * 3 + a(65) * 3,
         "leaf": k.make() + many(0, 255) + k.Unknown(1 << 9) + k.Acquire(99) + free(0, 90) + free(9, 250) + k.Release(0) + many(0, 255) + free(0, 255),
-        "leaves": k.make() + many(512, 255) + many(0, 255) + many(1 << 12, 190) + k.Snapshot() + free(255, 255) + k.Restore() + free(0, 120) + k.Unknown(7),
-        "far-leaves": k.make() + many(1 << 20, 255) + many(1 << 40, 250) + free(0, 140) + many(BIG - 100, 90) + many(1 << 20, 255) + free(3, 255) * 3,
+        "leaves": k.make() + many(512, 255) + many(0, 255) + many(1 << 12, 192) + k.Snapshot() + free(255, 255) + k.Restore() + free(0, 120) + k.Unknown(7),
+        "far-leaves": k.make() + many(1 << 20, 255) + many(1 << 40, 250) + free(0, 140) + many(BIG - 100, 31) + many(BIG - 69, 31) + many(BIG - 38, 28) + many(1 << 20, 255) + free(3, 255) * 3,
         "too-many": k.make(alignment_log2=8) + many(3, 255) + many(64, 255) + free(50, 9),
         "holds": k.make() + a(9) * 3 + k.Acquire(1) * 5 + k.Free(1) + k.Release(1) * 6 + k.Free(1) * 2,
         "fails": k.make(alignment_log2=5, fail_at=3) + a(32) * 5 + k.Snapshot() + k.Free(0) * 2 + k.Restore(),
         "fails-for-good": k.make(alignment_log2=5, fail_from=5) + a(32) * 4 + k.Snapshot() + k.Free(0) * 2 + k.Restore() * 2,
         "held-in-the-way": k.make(alignment_log2=5) + a(9) + k.Snapshot() + a(9) + k.Acquire(1) + k.Restore() + k.Release(1) + k.Restore(),
         "restored": k.make(alignment_log2=5) + a(9) * 20 + k.Snapshot() + (k.Free(3) * 9 + a(30) * 5 + k.Write(2, 77) + k.Restore()) * 2,
-    } | {f"churn-{s}": k.make(quota_bytes=(0, 8192)[s % 2], alignment_log2=s, upstream_max_bytes=1 << 14) + k.churn(s, 120, mixed) for s in range(1, 7)}
+    } | {f"churn-{s}": k.make(quota_bytes=(0, 8192)[s % 2], alignment_log2=s, upstream_max_bytes=1 << 14) + k.churn(s, 60, mixed) for s in range(1, 13)}
 
 
 def lockfree_page_allocator():

@@ -23,7 +23,8 @@ struct PageAllocatorOp {
     kWrite,        // page `a`, bytes that follow from `b`
     kSnapshot,
     kRestore,
-    kAllocateMany,  // `b` pages of a byte, with ids from `a` on
+    kAllocateMany,  // `b` pages of a byte, with ids from `a` on; below 192
+                    // `b` % 32 of them
     kFreeMany,      // `b` pages, by id from page `a` on
     kOpCount,
   };

@@ -255,9 +255,9 @@ absl::StatusOr<PageAllocatorSnapshot> PageAllocator::Snapshot() const {
 }
 
 absl::Status PageAllocator::CheckRestore(const PageAllocatorSnapshot& snapshot,
-                                         std::vector<Page*>& kept) const {
-  absl::flat_hash_set<PageId> ids;
-  absl::flat_hash_set<const Page*> staying;
+                                         std::vector<Page*>& kept,
+                                         PageSet& staying) const {
+  absl::flat_hash_set<PageId> ids(snapshot.pages.size());
   size_t frame_bytes = 0;
   for (const auto& [info, contents] : snapshot.pages) {
     const uint64_t name = info.id.value();
@@ -326,7 +326,8 @@ void PageAllocator::Fill(Page* page,
 absl::Status PageAllocator::Restore(const PageAllocatorSnapshot& snapshot) {
   std::vector<Page*> kept;
   kept.reserve(snapshot.pages.size());
-  absl::Status status = CheckRestore(snapshot, kept);
+  PageSet staying(std::min(snapshot.pages.size(), index_.size()));
+  absl::Status status = CheckRestore(snapshot, kept, staying);
   std::vector<Page*> made;
   for (size_t i = 0; status.ok() && i < kept.size(); ++i) {
     if (kept[i] != nullptr) continue;
@@ -341,7 +342,6 @@ absl::Status PageAllocator::Restore(const PageAllocatorSnapshot& snapshot) {
     return status;
   }
   // From here on nothing fails.
-  const absl::flat_hash_set<const Page*> staying(kept.begin(), kept.end());
   std::vector<Page*> going;
   index_.ForEach([&](Page* page) {
     if (!staying.contains(page)) going.push_back(page);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -165,6 +166,8 @@ class PageAllocator {
     void (*deallocate)(void* self, void* p, size_t bytes, size_t alignment);
   };
 
+  using PageSet = absl::flat_hash_set<const Page*>;
+
   PageAllocator(const Options& options, Frames host_frames);
 
   absl::Status AddFrames(PageLocation location, Frames frames);
@@ -183,9 +186,10 @@ class PageAllocator {
   // Gives the frame and the page object back. The page is not in the index.
   void Destroy(Page* page);
   // Why the snapshot cannot be restored. Adds to `kept`, for each page of it,
-  // the page that is to become it where it is; null when there is none.
+  // the page that is to become it where it is; null when there is none. Those
+  // pages go to `staying` as well.
   absl::Status CheckRestore(const PageAllocatorSnapshot& snapshot,
-                            std::vector<Page*>& kept) const;
+                            std::vector<Page*>& kept, PageSet& staying) const;
   void Fill(Page* page, const PageAllocatorSnapshot::PageImage& image);
   void KeepMetadata(Page* page, absl::string_view metadata);
 
