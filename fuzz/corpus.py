@@ -533,16 +533,16 @@ def device_memory_pool():
         "crosses": k.make(**base) + cross * 4,
         "neighbours": k.make(**base) + whole * 3,
         "streams-that-go": k.make(**base) + (a(1024, 40) * 3 + k.Deallocate(0, 0) * 2 + k.Replace(0) + a(2048, 41) + k.Deallocate(0, 1)) * 3,
-        "grows": k.make(chunk_units=2, streams=1) + a(1024, 1) * 20 + k.Trim(0) + k.Deallocate(3, 1) * 20 + k.Trim(4096) + k.Trim(0),
+        "grows": k.make(chunk_units=2, streams=1) + a(1024, 1) * 16 + k.Trim(0) + k.Deallocate(3, 1) * 16 + k.Trim(4096) + k.Trim(0),
         "idle-chunks-make-room": k.make(chunk_units=63, streams=1, max_bytes=1 << 15) + (a(1 << 14, 0) * 2 + k.Deallocate(0, 1) * 2 + a(1 << 15, 1) + k.Deallocate(0, 0)) * 2,
         "threshold": k.make(chunk_units=4, streams=1, threshold_bytes=2048) + (a(1024, 0) * 5 + k.Deallocate(0, 1) * 5 + k.Synchronize(1) + k.Synchronize(0)) * 2,
         "gives": k.make(chunk_units=8, streams=1, max_bytes=4096, gives=3) + a(1024, 41) * 9 + a(4096, 0) + a(4096, 1),
         "full": k.make(chunk_units=63) + a(4096, 0) * 20 + k.Deallocate(5, 0) * 3 + a(8192, 0) + a(4096, 0) * 3,
         "lost": k.make(**base) + cross + k.Lose() + cross + k.Synchronize(1) + k.Trim(0),
     } | {
-        f"fails-{n}": k.make(**base, threshold_bytes=1024) + (k.Fail(n) + cross + k.Synchronize(1) + whole + k.Trim(0)) * 2 for n in range(1, 9)
+        f"fails-{n}": k.make(**base, threshold_bytes=1024) + k.Fail(n) + cross + k.Synchronize(1) + whole + k.Trim(0) + k.Fail(n) + whole + cross for n in range(1, 9)
     } | {
-        f"churn-{n}": k.make(chunk_units=4 * n, streams=n, max_bytes=(0, 1 << 14)[n % 2], gives=n) + k.churn(n, 75, mixed, near) for n in range(1, 17)
+        f"churn-{n}": k.make(chunk_units=4 * n, streams=n, max_bytes=(0, 1 << 14)[n % 2], gives=n) + k.churn(n, 38, mixed, near) for n in range(1, 33)
     }
 
 
@@ -568,9 +568,9 @@ def host_device_sync():
         "lost-beside-a-copy": k.make(small_memory=1, batch_copies=124, attempts=84, pages=4, page_bytes=174) + k.Fail(3, 34) + k.Start(6, 4) + k.Again(0, 31),
         "on-the-device": k.make(**base) + (k.Again(0, 1) + k.DeviceWrite(0, 20) + k.Read(0, 0) + to_host + k.Read(0, 255)) * 4,
     } | {
-        f"fails-{n}-{m}": k.make(**base) + (writes + k.Fail(n, m) + both + k.Drop()) * 3 for n in (0, 1, 2, 3, 5, 9) for m in (0, 1, 4, 5)
+        f"fails-{n}-{m}": k.make(**base) + (writes + k.Fail(n, m) + both + k.Drop()) * 2 for n in (0, 1, 2, 3, 5, 9) for m in (0, 1, 4, 5)
     } | {
-        f"churn-{n}": k.make(pages=n, page_bytes=(97, 127, 300, 512, 511, 600, 190, 899)[n % 8], batch_bytes=64 << n % 5, batch_copies=n, attempts=n, small_memory=n // 7) + k.churn(n, 85, mixed) for n in range(1, 13)
+        f"churn-{n}": k.make(pages=n, page_bytes=(97, 127, 300, 512, 511, 600, 190, 899)[n % 8], batch_bytes=64 << n % 5, batch_copies=n, attempts=n, small_memory=n // 7) + k.churn(n, 43, mixed) for n in range(1, 25)
     }
 
 
