@@ -3,6 +3,7 @@
 #include "memory/page/lockfree_page_allocator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -572,6 +573,73 @@ TEST(LockFreePageAllocatorTest, WithoutSlotsThreadsAreServedAsWell) {
                 .status()
                 .code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+// Read-modify-writes of the calling thread.
+thread_local int rmws = 0;
+
+template <class T>
+class CountingAtomic : public std::atomic<T> {
+ public:
+  using std::atomic<T>::atomic;
+  T exchange(T value, std::memory_order order) {
+    ++rmws;
+    return std::atomic<T>::exchange(value, order);
+  }
+  T fetch_add(T value, std::memory_order order) {
+    ++rmws;
+    return std::atomic<T>::fetch_add(value, order);
+  }
+  template <class... Orders>
+  bool compare_exchange_strong(T& expected, T desired, Orders... orders) {
+    ++rmws;
+    return std::atomic<T>::compare_exchange_strong(expected, desired,
+                                                   orders...);
+  }
+  template <class... Orders>
+  bool compare_exchange_weak(T& expected, T desired, Orders... orders) {
+    ++rmws;
+    return std::atomic<T>::compare_exchange_strong(expected, desired,
+                                                   orders...);
+  }
+};
+
+template <class Base>
+struct CountingSync : Base {
+  template <class T>
+  using Atomic = CountingAtomic<T>;
+};
+
+// How many an Allocate of that order takes, and then its Free.
+template <class Sync>
+std::pair<int, int> RmwsOf(BasicLockFreePageAllocator<Sync>& frames,
+                           int order) {
+  rmws = 0;
+  void* const p = *frames.Allocate(order);
+  const int allocate = std::exchange(rmws, 0);
+  EXPECT_TRUE(frames.Free(p, order).ok());
+  return {allocate, std::exchange(rmws, 0)};
+}
+
+TEST(LockFreePageAllocatorTest, WithoutACacheTwoReadModifyWritesAreACall) {
+  auto frames =
+      Make<BasicLockFreePageAllocator<CountingSync<SymmetricSync>>>(64 * kMiB);
+  for (int order = 0; IsFrameOrder(order); ++order) {
+    SCOPED_TRACE(order);
+    (void)RmwsOf(*frames, order);  // reserves a tree, and commits memory
+    const int words = order < 6 ? 1 : 1 << (order - 6);
+    EXPECT_EQ(RmwsOf(*frames, order), std::pair(order < 6 ? 2 : 1, words + 1));
+  }
+}
+
+TEST(LockFreePageAllocatorTest, WithACacheNoReadModifyWriteIsACall) {
+  if (!HasCaches()) GTEST_SKIP() << "needs an asymmetric fence";
+  auto frames =
+      Make<BasicLockFreePageAllocator<CountingSync<SystemSync>>>(64 * kMiB);
+  for (int i = 0; i < 3; ++i) (void)RmwsOf(*frames, 0);  // fills the cache
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(RmwsOf(*frames, 0), std::pair(0, 0));
+  }
 }
 
 TEST(LockFreePageAllocatorTest, FreedFramesArePoisoned) {
