@@ -389,6 +389,11 @@ def transaction_log():
     mixed = {"Append": 6, "Checkpoint": 1, "Commit": 4, "Abort": 1, "Reopen": 1, "Crash": 1}
     one = k.Append(9, 100) + k.Commit(5)
     every = one + k.Append(3, 0) + k.Append(0, 1030) + k.Checkpoint(40, 24) + k.Commit(0) + k.Append(1, 1) + k.Abort() + k.Reopen() + k.Crash(3)
+    later = k.Append(3, 40) + k.CommitUnsynced(5)
+
+    def reads(transaction, n):
+        return b"".join((transaction if a % 8 == 0 else b"") + k.Read(a) for a in range(n))
+
     return {
         "empty": b"",
         "every": k.make(crash_states=9) + every * 2,
@@ -410,6 +415,29 @@ def transaction_log():
         for n in (1, 2, 3) for m in (1, 2, 3, 4)
     } | {
         f"churn-{n}": k.make(crash_states=n, segments=(0, 0, 0, 1, 20)[n]) + k.churn(n, 40, mixed) for n in range(1, 5)
+    } | {
+        f"{name}{suffix}": k.make(crash_states=9, segments=segments) + steps
+        for suffix, segments in (("", 0), ("-in-segments", 1))
+        for name, steps in {
+            "unsynced": one + later * 3 + k.Crash(7) + k.Sync() + k.Crash(7) + later + k.Reopen() + k.Sync() + k.Crash(7),
+            "restated": one * 2 + k.Restate(9, 30) + k.Crash(7) + one + k.Restate(5, 10) * 2 + k.Sync() + k.Read(2) + k.Reopen() + k.Crash(7),
+            "restated-in-vain": k.Restate(1, 1) + k.Append(3, 3) + k.Restate(1, 1) + k.Commit(1) + k.Read(0),
+            "read": reads(k.Append(5, 60) + k.Checkpoint(40, 48) + k.Commit(7), 24),
+            "read-from-nothing": k.Read(2) + k.Read(6) + one + k.Read(2) + k.Read(1) + k.Read(0),
+        }.items()
+    } | {
+        f"{name}-fails-{n}{suffix}": k.make(crash_states=4, segments=segments) + one + steps(n) + k.Reopen() + one + k.Crash(2)
+        for suffix, segments in (("", 0), ("-in-segments", 1))
+        for name, steps in {
+            "sync": lambda n: later + k.Fail(n, n % 3) + k.Sync() + later,
+            "restate": lambda n: k.Fail(n, n % 3) + k.Restate(9, 30) + k.Sync(),
+            "read": lambda n: k.Checkpoint(9, 9) + k.Commit(3) + k.Fail(n, 1) + k.Read(2) + k.Read(5),
+            "abort": lambda n: k.Append(9, 60) + k.Fail(n, n % 3) + k.Abort() + one,
+        }.items()
+        for n in range(8)
+    } | {
+        f"all-{n}": k.make(crash_states=n, segments=(0, 0, 1, 20)[n % 4]) + k.churn(n, 40, mixed | {"CommitUnsynced": 3, "Sync": 2, "Restate": 1, "Read": 2, "Fail": n % 2})
+        for n in range(1, 9)
     }
 
 
@@ -659,6 +687,9 @@ def transaction_log_tokens():
         "crash": one + k.Crash(7),
         "crash_within": k.Append(9, 1100) + k.Crash(7),
         "reopen": k.Reopen(),
+        "unsynced": k.Append(3, 40) + k.CommitUnsynced(5) + k.Sync(),
+        "restated": one + k.Restate(9, 30) + k.Sync(),
+        "read": k.Read(0) + k.Read(5) + k.Read(2) + k.Read(7),
     } | {f"failing_{n}": k.Fail(n, 1) + one + k.Reopen() for n in range(8)}
 
 

@@ -45,6 +45,10 @@ constexpr ProgramKind::Op kOps[] = {
     {"kReopen"},
     {"kFail", kByte, kByte},
     {"kCrash", kByte},
+    {"kCommitUnsynced", kByte},
+    {"kSync"},
+    {"kRestate", kByte, kByte},
+    {"kRead", kByte},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
@@ -93,6 +97,9 @@ class Recorder final : public TransactionLog::Visitor {
   }
   absl::Status OnCommit(const TransactionLog::Record& record) override {
     return Note('c', record);
+  }
+  absl::Status OnRestated(const TransactionLog::Record& record) override {
+    return Note('r', record);
   }
   absl::Status OnLostCommit(Epoch epoch) override {
     absl::StrAppend(&text, "lost", epoch.value(), " ");
@@ -197,7 +204,14 @@ class Model {
       case Op::kCheckpoint:
         return Append('p', step.a, step.b);
       case Op::kCommit:
-        return Commit(step.a);
+      case Op::kCommitUnsynced:
+        return Commit(step.a, step.op == Op::kCommit);
+      case Op::kSync:
+        return Sync();
+      case Op::kRestate:
+        return Restate(step.a, step.b);
+      case Op::kRead:
+        return Read(step.a);
       case Op::kAbort:
         pending_.clear();
         checkpoints_ = false;
@@ -246,20 +260,119 @@ class Model {
     return "";
   }
 
-  std::string Commit(size_t meta_bytes) {
+  std::string Commit(size_t meta_bytes, bool sync) {
     if (transactions_++ >= kMaxTransactions) return "";
     const Bytes meta = Pattern(meta_bytes, serial_);
     const uint64_t next = Next();
     std::string text = committed_ + pending_;
     Describe('c', next, meta, {}, text);
-    oracle_.Begin(text);
+    Begin(text);
     pending_.clear();
     checkpoints_ = false;
-    const absl::StatusOr<Epoch> epoch = log_->Commit(meta);
+    const absl::StatusOr<Epoch> epoch =
+        sync ? log_->Commit(meta) : log_->CommitUnsynced(meta);
     if (!epoch.ok()) return Failed(epoch.status(), "Commit");
-    oracle_.Acknowledge();
+    if (sync) oracle_.Acknowledge();
     committed_ = text;
     return epoch->value() == next ? "" : "a wrong epoch";
+  }
+
+  std::string Sync() {
+    const absl::StatusOr<std::optional<TransactionLog::SyncPoint>> point =
+        log_->PrepareSync();
+    if (!point.ok()) return Failed(point.status(), "PrepareSync");
+    if (point->has_value()) {
+      if ((*point)->epoch.value() + 1 != Next()) return "another sync point";
+      if (absl::Status status = log_->SyncTo(**point); !status.ok()) {
+        log_->DropUnacknowledged();
+        return Failed(status, "SyncTo");
+      }
+    }
+    // A later one that failed, and was cut off, may come back by a crash.
+    if (begun_ == committed_) oracle_.Acknowledge();
+    return "";
+  }
+
+  std::string Restate(size_t meta_bytes, size_t data_bytes) {
+    if (transactions_++ >= kMaxTransactions) return "";
+    const bool may = Next() > 1 && pending_.empty();
+    const absl::Status begun = log_->BeginRestatement();
+    if (begun.code() == absl::StatusCode::kFailedPrecondition) {
+      return may ? "BeginRestatement: " + begun.ToString() : "";
+    }
+    if (!begun.ok()) return Failed(begun, "BeginRestatement");
+    if (!may) return "restated what may not be";
+    const Bytes meta = Pattern(meta_bytes, serial_);
+    const Bytes data = Pattern(data_bytes, serial_ + 1);
+    absl::Status status = log_->AppendCheckpoint(meta, data);
+    if (!status.ok()) return Failed(status, "AppendCheckpoint");
+    std::string text = committed_;
+    Describe('p', Next() - 1, meta, data, text);
+    Describe('r', Next() - 1, meta, {}, text);
+    Begin(text);
+    const absl::StatusOr<Epoch> epoch = log_->CommitUnsynced(meta);
+    if (!epoch.ok()) return Failed(epoch.status(), "CommitUnsynced");
+    committed_ = text;
+    return epoch->value() + 1 == Next() ? "" : "a wrong epoch";
+  }
+
+  std::string Read(uint64_t what) {
+    if (absl::Status status = log_->Flush(); !status.ok()) {
+      return Failed(status, "Flush");
+    }
+    const std::string error = ReadFlushed(what % 4, what / 4);
+    return failing_ ? "" : error;
+  }
+
+  std::string ReadFlushed(uint64_t how, uint64_t which) {
+    const auto reader = TransactionLog::Open(
+        disk_, kDirectory, StoreHeader{.store_id = 77},
+        which % 2 == 0 ? log_->files() : TransactionLog::Files{});
+    if (!reader.ok()) return "Open: " + reader.status().ToString();
+    TransactionLog& log = **reader;
+    TransactionLog::ReplayOptions options = {.check_data = true};
+    if (how == 1) options.last = Epoch::FromValue(which % 16);
+    if (how == 2) {
+      const absl::StatusOr<TransactionLog::SyncPoint> tip = log.Tip();
+      if (!tip.ok()) return "Tip: " + tip.status().ToString();
+      if (tip->checkpoint == 0) return "";
+      const auto found = log.ReadCheckpoint(tip->checkpoint);
+      if (!found.ok() || !found->has_value()) return "no checkpoint";
+      if ((*found)->epoch > tip->epoch) return "a checkpoint of another epoch";
+      options.checkpoint = tip->checkpoint;
+    }
+    if (how == 3) {
+      const auto found = log.ReadCheckpoint(StoreHeader::kBytes + which * 8);
+      return found.ok() ? "" : "ReadCheckpoint: " + found.status().ToString();
+    }
+    Recorder recorder(log);
+    const auto report = log.Replay(options, recorder);
+    if (!report.ok()) return "Replay: " + report.status().ToString();
+    if (!report->damage.empty()) return "damage";
+    return IsPart(recorder.text, options) ? "" : "read: " + recorder.text;
+  }
+
+  // Whether a replay with these options may see that.
+  [[nodiscard]] bool IsPart(std::string text,
+                            const TransactionLog::ReplayOptions& options) {
+    if (options.last.has_value()) {
+      const auto commits =
+          static_cast<uint64_t>(std::count(text.begin(), text.end(), 'c'));
+      return committed_.starts_with(text) &&
+             commits == std::min(options.last->value(), Next() - 1);
+    }
+    if (!options.checkpoint.has_value()) return committed_ == text;
+    if (text.empty()) return false;
+    if (committed_.ends_with(text)) return true;
+    // What the checkpoint restates is a commit to who begins there.
+    const size_t commit = text.find('c');
+    if (commit != std::string::npos) text[commit] = 'r';
+    return committed_.ends_with(text);
+  }
+
+  void Begin(const std::string& text) {
+    begun_ = text;
+    oracle_.Begin(text);
   }
 
   // Recovers from states that a crash may leave now: at the end from more.
@@ -302,6 +415,7 @@ class Model {
   FaultyFileSystem disk_;
   std::unique_ptr<TransactionLog> log_;
   PrefixOracle oracle_{""};
+  std::string begun_;         // the newest of its states
   std::string committed_;     // what the log holds
   std::string pending_;       // of the transaction that is not committed yet
   bool checkpoints_ = false;  // there are some in it

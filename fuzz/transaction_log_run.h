@@ -21,6 +21,14 @@ struct TransactionLogOp {
     // Recovers from states that it may leave, `a` % 8 more: now, or before the
     // (`a` / 8 % 8)th sync from now on.
     kCrash,
+    kCommitUnsynced,  // with `a` bytes of meta
+    kSync,
+    // The newest transaction, by a checkpoint record of `a` bytes of meta and
+    // `b` of data.
+    kRestate,
+    // By a reader of its own: all, up to an epoch, from the last checkpoint on,
+    // or one record; `a` % 4 says which, `a` / 4 which epoch or place.
+    kRead,
     kOpCount,
   };
 };
