@@ -520,8 +520,10 @@ def simulated_device():
     events += k.Synchronize(1) + k.Record(1) + k.Await(3) + k.Wait(0, 6) + k.Synchronize(0)
     every = each + k.Advance(9) + events + k.Synchronize(0) + k.Free(0, 1) + k.FreeHost(0, 0) + k.Replace(1) + k.Await(1)
     two = {"lanes": 1}
+    compare = b"".join(k.Compare(0, n) for n in (0, 1, 2, 3, 6, 13, 69))
     return {
         "empty": b"",
+        "compare": k.make(call_ns=9) + k.Compare(0, 0) + room(1) + compare + k.Fill(0, 90) + k.LaunchBad(0, 0) + k.Fill(0, 91) + compare + k.Lose() + k.Compare(0, 2),
         "every": k.make(lanes=2, call_ns=50, copy_ns=9, fresh=77) + room(3) + every * 2,
         "every-takes-long": k.make(lanes=2, bandwidth=1 << 12, call_ns=100, allocate_ns=90) + room(3) + every * 2,
         "end-of-time": k.make(lanes=2, bandwidth=1, call_ns=1 << 61, copy_ns=1 << 62) + room(3) + every * 2,
@@ -537,6 +539,10 @@ def simulated_device():
     } | {
         f"fails-{name}-{fault}".lower(): k.make(**two) + room(2) + each + k.Fail(1, fault) + s + each + events
         for name, s in (("allocate", k.Allocate(0, 9)), ("free", k.Free(0, 0)), ("allocatehost", k.AllocateHost(0, 9)), ("record", k.Record(0)), ("wait", k.Wait(0, 0)), ("replace", k.Replace(0)))
+        for fault in (0, 1, 4, 5)
+    } | {
+        f"fails-compare-{call}-{fault}": k.make(**two) + room(2) + each + k.Fail(call, fault) + k.Compare(0, 4 + 2 * (fault % 2)) + k.Compare(0, 2)
+        for call in (1, 2, 3, 6)
         for fault in (0, 1, 4, 5)
     } | {f"churn-{n}": k.make(lanes=n, call_ns=(0, 100)[n % 2], bandwidth=1 << 4 * n, fresh=n) + room(n % 3 + 1) + k.churn(n, 70, mixed) for n in range(1, 9)}
 

@@ -9,19 +9,23 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/crc/crc32c.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "device/device.h"
 #include "device/device_copy.h"
 #include "device/device_event.h"
 #include "device/device_pointer.h"
+#include "device/integrity_checker.h"
 #include "device/simulated_device.h"
 #include "fuzz/program.h"
 #include "primitives/bytes.h"
 #include "primitives/os_clock.h"
+#include "primitives/page_id.h"
 
 namespace mmsb {
 namespace {
@@ -63,6 +67,7 @@ constexpr ProgramKind::Op kOps[] = {
     {"kAdvance", kByte},
     {"kFail", kByte, kByte},
     {"kLose"},
+    {"kCompare", kByte, kByte},
 };
 static_assert(std::size(kOps) == Op::kOpCount);
 
@@ -219,6 +224,8 @@ class Model {
         next_fault_ = kFaults[step.b % std::size(kFaults)];
         return "";
       }
+      case Op::kCompare:
+        return Compare(lane, step.b);
       default:
         device_.Lose();
         may_be_lost_ = true;
@@ -739,6 +746,159 @@ class Model {
         break;
     }
     return {device_.Copy(lane.stream, copy)};
+  }
+
+  // A block of which every byte is known, as the checker is told of it.
+  struct Told {
+    DevicePointer at;
+    std::vector<std::byte> bytes;
+  };
+
+  // A copy that the checker makes.
+  struct Part {
+    size_t page;
+    size_t bytes;
+  };
+
+  // What an IntegrityChecker is asked.
+  struct Question {
+    std::vector<Told> pages;
+    bool by_sum;
+    // Of one page something else is told: of its byte at `offset`, or its sum.
+    bool wrong;
+    size_t page;
+    size_t offset;
+  };
+
+  std::string Compare(Lane& lane, uint64_t b) {
+    if (!lane.stream.valid()) return "";
+    // What goes on in another lane may be the device's end.
+    for (Lane& other : lanes_) {
+      std::string error = Synchronize(other);
+      if (!error.empty()) return error;
+    }
+    Question question{.pages = KnownBlocks(lane),
+                      .by_sum = b / 2 % 2 == 1,
+                      .wrong = b % 2 == 1,
+                      .page = 0,
+                      .offset = 0};
+    if (question.pages.empty()) return "";
+    question.page = b / 8 % question.pages.size();
+    question.offset = b * 37 % question.pages[question.page].bytes.size();
+    const size_t chunk = b / 4 % 2 == 1 ? 300 : kKiB;
+    const std::vector<Part> parts = PartsOf(question, chunk);
+    // The first call makes the checker's stream.
+    const size_t call = lost() || fail_in_ > parts.size() + 1 ? 0 : fail_in_;
+    const bool loses = call != 0 && (next_fault_ == Fault::kLose ||
+                                     next_fault_ == Fault::kLoseLater);
+    const bool submits =
+        next_fault_ == Fault::kFail || next_fault_ == Fault::kLoseLater;
+    const size_t copies = lost()      ? 0
+                          : call == 0 ? parts.size()
+                          : call == 1 ? 0
+                                      : call - 2 + (submits ? 1 : 0);
+    const absl::StatusCode expected =
+        lost() || loses ? absl::StatusCode::kDataLoss
+        : call == 0     ? absl::StatusCode::kOk
+        : call == 1     ? absl::StatusCode::kResourceExhausted
+                        : absl::StatusCode::kUnavailable;
+    may_be_lost_ |= loses;
+    std::string error;
+    const absl::Status status = Ask(question, chunk, error);
+    fault_ = Fault::kNone;
+    traffic_.copies += copies;
+    traffic_.batches += copies;
+    for (size_t i = 0; i < copies; ++i) {
+      traffic_.to_host_bytes += parts[i].bytes;
+    }
+    if (status.code() != expected) return "compared: " + status.ToString();
+    if (call > 1 &&
+        !status.message().starts_with(
+            "page " + std::to_string(parts[call - 2].page) + ": ")) {
+      return "a status names no page: " + status.ToString();
+    }
+    return error;
+  }
+
+  static std::vector<Told> KnownBlocks(const Lane& lane) {
+    std::vector<Told> known;
+    for (const DeviceBlock& block : lane.device) {
+      Told told{block.at, {}};
+      for (const std::optional<std::byte> byte : block.image) {
+        if (byte.has_value()) told.bytes.push_back(*byte);
+      }
+      if (told.bytes.size() == block.image.size()) {
+        known.push_back(std::move(told));
+      }
+    }
+    return known;
+  }
+
+  // Of a page that differs nothing is read behind that.
+  static std::vector<Part> PartsOf(const Question& question, size_t chunk) {
+    std::vector<Part> parts;
+    for (size_t i = 0; i < question.pages.size(); ++i) {
+      const bool differs =
+          question.wrong && !question.by_sum && i == question.page;
+      const size_t size = question.pages[i].bytes.size();
+      const size_t end = differs ? question.offset + 1 : size;
+      for (size_t at = 0; at < end; at += chunk) {
+        parts.push_back({i, std::min(chunk, size - at)});
+      }
+    }
+    return parts;
+  }
+
+  // Says in `error` whether the checker found something else than it should.
+  absl::Status Ask(Question& question, size_t chunk, std::string& error) {
+    IntegrityChecker checker(device_, chunk);
+    std::vector<Told>& pages = question.pages;
+    const PageId page = PageId::FromValue(question.page);
+    const size_t found = question.wrong ? 1 : 0;
+    if (question.by_sum) {
+      std::vector<IntegrityChecker::PageSum> sums;
+      for (size_t i = 0; i < pages.size(); ++i) {
+        sums.push_back({.page = PageId::FromValue(i),
+                        .device = pages[i].at,
+                        .bytes = pages[i].bytes.size(),
+                        .crc32c = SumOf(pages[i].bytes)});
+      }
+      const uint32_t right = sums[question.page].crc32c;
+      if (question.wrong) sums[question.page].crc32c ^= 1;
+      const auto wrong = checker.CompareSums(sums);
+      if (!wrong.ok()) return wrong.status();
+      if (wrong->size() != found ||
+          (found != 0 &&
+           (wrong->front().page != page || wrong->front().device != right ||
+            wrong->front().expected != (right ^ 1)))) {
+        error = "CompareSums finds something else";
+      }
+      return absl::OkStatus();
+    }
+    std::byte& byte = pages[question.page].bytes[question.offset];
+    const std::byte right = byte;
+    if (question.wrong) byte ^= std::byte{1};
+    std::vector<IntegrityChecker::PageCopies> copies;
+    for (size_t i = 0; i < pages.size(); ++i) {
+      copies.push_back({.page = PageId::FromValue(i),
+                        .host = pages[i].bytes,
+                        .device = pages[i].at});
+    }
+    const auto differences = checker.Compare(copies);
+    if (!differences.ok()) return differences.status();
+    if (differences->size() != found ||
+        (found != 0 && (differences->front().page != page ||
+                        differences->front().offset != question.offset ||
+                        differences->front().host != byte ||
+                        differences->front().device != right))) {
+      error = "Compare finds something else";
+    }
+    return absl::OkStatus();
+  }
+
+  static uint32_t SumOf(std::span<const std::byte> bytes) {
+    return static_cast<uint32_t>(absl::ComputeCrc32c(std::string_view(
+        reinterpret_cast<const char*>(bytes.data()), bytes.size())));
   }
 
   std::string Check() {

@@ -33,6 +33,10 @@ struct SimulatedDeviceOp {
     kAdvance,       // the clock, by 16 * `a` ns
     kFail,          // call `a` from now on has fault `b`
     kLose,          // the device
+    // Blocks of lane `a` that are known by an IntegrityChecker: by sums if bit
+    // 1
+    // of `b` is set, against something else of one if bit 0 is.
+    kCompare,
     kOpCount,
   };
 };
