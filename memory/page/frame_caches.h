@@ -94,10 +94,15 @@ class FrameCaches {
   [[nodiscard]] size_t ForgetPrefixOutside(size_t first, size_t n) const {
     if (count_ == 0) return n;
     for (size_t i = 0; i < n; ++i) {
-      const FrameMark mark = MarkOf(first + i);
+      FrameMark mark = MarkOf(first + i);
+      // relaxed, both: the caller's frame, which the bitmap hands on. Compared,
+      // as it is another's, who may just free it, if the caller is mistaken.
+      if (mark == FrameMark::kHandedOut) {
+        (void)marks_[first + i].compare_exchange_strong(
+            mark, FrameMark::kNone, std::memory_order_relaxed,
+            std::memory_order_relaxed);
+      }
       if (mark == FrameMark::kCached) return i;
-      // relaxed: the caller's frame, which the bitmap hands on.
-      if (mark == FrameMark::kHandedOut) SetMark(first + i, FrameMark::kNone);
     }
     return n;
   }

@@ -88,7 +88,8 @@ struct LockFreePageAllocatorOptions {
 // read-modify-writes for each word of 64 that they lie in. A run, or a frame
 // without a cache, is two uncontended read-modify-writes in a cache line or two
 // that no other thread touches, as long as it hits the thread's reserved tree
-// of 16 MiB; three elsewhere. Of 64 frames and more an Allocate is one fewer,
+// of 16 MiB; three elsewhere; and one for each frame given back so that came
+// out of a cache. Of 64 frames and more an Allocate is one fewer,
 // and a Free one a word and one. An Allocate that has to look for another tree
 // reads one word a tree, and only one that finds nothing reads a word for every
 // huge frame, and looks at every cache; what it finds there costs a heavy fence

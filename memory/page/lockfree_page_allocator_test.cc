@@ -23,6 +23,7 @@
 #include "absl/strings/match.h"
 #include "allocator/allocator_stats.h"
 #include "allocator/lockfree_sync.h"
+#include "allocator/testing/hooked_sync.h"
 #include "gtest/gtest.h"
 #include "memory/page/frame_layout.h"
 #include "memory/page/testing/locked_page_allocator.h"
@@ -419,6 +420,46 @@ TEST(LockFreePageAllocatorTest, WhatACacheHandedOutIsFreedOnce) {
     ASSERT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
     const std::vector<void*> again = TakeAll(*frames);
     EXPECT_EQ(again.size(), size_t{1} << order);
+  }
+}
+
+// A mistaken Free of a run leaves a frame of it as it is, though that is freed
+// at any moment meanwhile.
+TEST(LockFreePageAllocatorTest, AMistakenFreeLeavesOthersFramesAlone) {
+  using Hooked = BasicLockFreePageAllocator<HookedSync>;
+  for (size_t at = 0;; ++at) {
+    SCOPED_TRACE(at);
+    auto frames = Make<Hooked>(kHugeBytes);
+    // Frame 4 out of the cache, with frame 5 in it.
+    std::vector<void*> some;
+    for (int i = 0; i < 8; ++i) some.push_back(*frames->Allocate(0));
+    for (void* q : some) ASSERT_TRUE(frames->Free(q, 0).ok());
+    void* const p = At(*frames, 4);
+    for (some.clear(); some.empty() || some.back() != p;) {
+      some.push_back(*frames->Allocate(0));
+    }
+    for (void* q : some) {
+      if (q != p) ASSERT_TRUE(frames->Free(q, 0).ok());
+    }
+    struct Owner {
+      Hooked* frames;
+      void* p;
+      bool frees = false;
+    } owner = {frames.get(), p};
+    atomic_hook = {.action =
+                       [](void* argument) {
+                         auto& its = *static_cast<Owner*>(argument);
+                         its.frees = its.frames->Free(its.p, 0).ok();
+                       },
+                   .argument = &owner,
+                   .at = at};
+    EXPECT_EQ(frames->Free(p, 1).code(), absl::StatusCode::kFailedPrecondition);
+    const bool reached = atomic_hook.seen > at;
+    atomic_hook = {};
+    ASSERT_EQ(owner.frees, reached);
+    ASSERT_TRUE(frames->CheckInvariants().ok()) << frames->CheckInvariants();
+    if (!reached) break;
+    EXPECT_EQ(frames->Free(p, 0).code(), absl::StatusCode::kFailedPrecondition);
   }
 }
 
