@@ -791,7 +791,8 @@ class MemoryPool {
   // back.
   void ReleaseDirectory() {
     if (directory_bytes_ == 0) return;
-    upstream_.Deallocate(bottom_, directory_bytes_, kDirectoryAlignment);
+    upstream_.Deallocate(static_cast<void*>(bottom_), directory_bytes_,
+                         kDirectoryAlignment);
     committed_ -= directory_bytes_;
     metadata_ -= directory_bytes_;
     directory_bytes_ = 0;
@@ -826,7 +827,8 @@ class MemoryPool {
     std::byte* const begin = region + (aligned - address);
     bottom_ = top_ = reinterpret_cast<Slot*>(region + (slots - address));
     slot_capacity_ = blocks;
-    chunks_ = ::new (bottom_ + blocks) Chunk(PlaceChunk(begin, blocks));
+    chunks_ = ::new (static_cast<void*>(bottom_ + blocks))
+        Chunk(PlaceChunk(begin, blocks));
     chunk_count_ = chunk_capacity_ = 1;
     metadata_ -= blocks * stride_;
     max_blocks_ = blocks_ = reserved_blocks_ = blocks;  // it never grows

@@ -111,7 +111,7 @@ struct alignas(kFalseSharingBytes) Slab {
   template <class Visit>
   void ForEachFreeRun(Alignment granule, Visit&& visit) {
     const ClassShape& its = shape();
-    const size_t end = size_t{its.first} + its.blocks * its.bytes;
+    const size_t end = size_t{its.first} + size_t{its.blocks} * its.bytes;
     const size_t step = granule.bytes();
     std::byte* const base = blocks - its.first;
     // Bits in front of the blocks have their granule to themselves.

@@ -155,7 +155,8 @@ class Model {
     device_.OnCall([this](const SimulatedDevice::CallInfo& info) {
       ++calls_;
       if (info.number != calls_) wrong_ = "a call has another number";
-      fault_ = fail_in_ != 0 && --fail_in_ == 0 ? next_fault_ : Fault::kNone;
+      fault_ = fail_in_ == 1 ? next_fault_ : Fault::kNone;
+      if (fail_in_ != 0) --fail_in_;
       return fault_;
     });
   }

@@ -145,7 +145,9 @@ class Model {
   Model(size_t crash_states, uint64_t segment_bytes)
       : crash_states_(crash_states + 1), segment_bytes_(segment_bytes) {
     disk_.OnCrashPoint([this] {
-      if (syncs_to_crash_ == 0 || --syncs_to_crash_ != 0) return;
+      if (syncs_to_crash_ == 0) return;
+      --syncs_to_crash_;
+      if (syncs_to_crash_ != 0) return;
       error_at_sync_ = Crash(more_at_sync_, /*at_end=*/true);
     });
   }

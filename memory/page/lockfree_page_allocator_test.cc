@@ -302,9 +302,9 @@ TEST(LockFreePageAllocatorTest, BookkeepingIsSmall) {
   // 73 bytes a huge frame, 512 for caches, a little for threads, and whole
   // granules.
   EXPECT_LT(Make<LockFreePageAllocator>(kGiB, 0)->Stats().metadata(),
-            512 * 73 + 8 * kKiB);
+            size_t{512} * 73 + 8 * kKiB);
   EXPECT_LT(Make<LockFreePageAllocator>(kGiB, 4)->Stats().metadata(),
-            512 * 585 + 8 * kKiB);
+            size_t{512} * 585 + 8 * kKiB);
 }
 
 size_t Allocated(const std::vector<uint64_t>& bitmap) {
