@@ -241,7 +241,7 @@ class StoreTest(unittest.TestCase):
         return process
 
     def stopped_while_reading(self, path, **options):
-        """A commit of `path`, stopped after it opened the file and before it read all of it.
+        """A commit of `path`, stopped after it read some of the file and before it read all.
 
         The file must be so large that there is time for it; others go first.
         """
@@ -258,15 +258,23 @@ class StoreTest(unittest.TestCase):
                 ]
             except OSError:
                 continue
-            # The lock is opened after the first look at the file, and before the second.
-            if path in names and os.path.join(self.store, "lock") in names:
+            # The lock is opened after the first look at the file, and before the second. What
+            # the file was is noted between its opening and the first read.
+            opened = path in names and os.path.join(self.store, "lock") in names
+            if opened and _bytes_read(process.pid) > 1 << 20:
                 process.send_signal(signal.SIGSTOP)
                 return process
-        self.fail("the commit never opened the file")
+        self.fail("the commit never read the file")
 
     def finish(self, process):
         out, err = process.communicate(timeout=TIMEOUT_S)
         return Result(process.returncode, out.decode(), err.decode() if err is not None else "")
+
+
+def _bytes_read(pid):
+    """By all reads of a process so far."""
+    with open(f"/proc/{pid}/io", encoding="ascii") as file:
+        return int(re.search(r"^rchar: (\d+)", file.read(), re.M).group(1))
 
 
 def _end(process):
