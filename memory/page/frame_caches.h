@@ -19,7 +19,8 @@ namespace mmsb {
 // how a second Free of it is found out. And where the mark says that a frame
 // was handed out of a cache, the bitmap need not be asked.
 //
-// Marks are loaded and stored, nothing more. A frame is in one hand at a time,
+// Marks are loaded and stored, but for one compare-exchange where what a cache
+// handed out goes back to the bitmap. A frame is in one hand at a time,
 // the mark is kCached before it is put into a cache and something else after it
 // was taken out, and the magazine orders the one before the other; so a Free
 // that comes after another Free of the frame sees its mark. Two at once may see

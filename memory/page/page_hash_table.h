@@ -96,7 +96,8 @@ class PageHashTable {
   static_assert(sizeof(Line) == kCacheLineBytes);
 
   // Entries that so many lines hold at most, and the lines for so many entries
-  // after a change of size.
+  // after a change of size. Numbers have 32 bits, and with them what is counted
+  // here, so that nothing overflows.
   static constexpr size_t Most(size_t lines) { return lines * 46 / 10; }
   static constexpr size_t LinesFor(size_t entries) {
     return entries == 0 ? 0 : entries * 20 / 83 + 1;
